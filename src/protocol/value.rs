@@ -1,0 +1,357 @@
+//! What is ordered: values, runs of values, batches of runs.
+//!
+//! A client numbers its values from 1 and sends them as [`Run`]s; the leader
+//! strings runs together into a batch, and one batch is what one instance
+//! decides. To acceptors a batch is a string of bytes. A batch without any run
+//! is a no-op.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The number of one decision in the log, from 1.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Instance(pub u64);
+
+impl Instance {
+    /// The place before the first instance.
+    pub const ZERO: Instance = Instance(0);
+
+    /// The instance that follows.
+    pub fn next(self) -> Instance {
+        self.plus(1)
+    }
+
+    /// The instance before; zero stays zero.
+    pub fn previous(self) -> Instance {
+        Instance(self.0.saturating_sub(1))
+    }
+
+    /// The instance `count` further on.
+    pub fn plus(self, count: u64) -> Instance {
+        Instance(self.0.saturating_add(count))
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// One life of one client: what exactly-once and first-in-first-out hold for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Session {
+    /// The client's id, from 1.
+    pub client: u16,
+    /// Drawn anew whenever the client begins to count from 1.
+    pub incarnation: u64,
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}.{:04x}", self.client, self.incarnation & 0xffff)
+    }
+}
+
+/// Bytes that travel behind the fields of a message or a record.
+///
+/// Encoded, a payload is its length; the bytes themselves follow after all
+/// fields, as they are, so that neither side copies or walks them. Whoever
+/// decodes hands the bytes back with [`Payloads::attach`].
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Payload {
+    length: u32,
+    bytes: Bytes,
+}
+
+impl Payload {
+    /// A payload with these bytes.
+    ///
+    /// # Panics
+    ///
+    /// When the bytes are longer than `u32::MAX`.
+    pub fn new(bytes: Bytes) -> Payload {
+        Payload {
+            length: u32::try_from(bytes.len()).expect("a payload fits a datagram"),
+            bytes,
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Takes this payload's share off the front of `rest`.
+    fn attach(&mut self, rest: &mut Bytes) -> bool {
+        if self.len() > rest.len() {
+            return false;
+        }
+        self.bytes = rest.split_to(self.len());
+        true
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.length.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
+        Ok(Payload {
+            length: u32::deserialize(deserializer)?,
+            bytes: Bytes::new(),
+        })
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}B", self.length)
+    }
+}
+
+/// Anything with payloads: encoded as its fields by postcard, then the bytes of
+/// each payload in turn.
+pub trait Payloads: Serialize + for<'de> Deserialize<'de> {
+    /// Calls `visit` with every payload, in the order of the fields.
+    fn each_payload(&self, visit: &mut dyn FnMut(&Payload));
+
+    /// Calls `visit` with every payload, to be changed, in the order of the fields.
+    fn each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload));
+
+    /// Appends the encoding to `buffer`.
+    fn encode_into(&self, buffer: &mut BytesMut) {
+        let buf = std::mem::take(buffer);
+        let fields = postcard::to_extend(self, buf).expect("writing to memory cannot fail");
+        *buffer = fields;
+        self.each_payload(&mut |payload| buffer.put_slice(payload.bytes()));
+    }
+
+    /// The encoding alone.
+    fn encode(&self) -> Bytes {
+        let mut buffer = BytesMut::new();
+        self.encode_into(&mut buffer);
+        buffer.freeze()
+    }
+
+    /// Decodes one item from the front of `bytes`; the payloads share its
+    /// memory. Returns the item and what follows it, or nothing when the bytes
+    /// are no such item.
+    fn decode_from(bytes: &Bytes) -> Option<(Self, Bytes)> {
+        let (mut item, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        let mut rest = bytes.slice_ref(rest);
+        let mut whole = true;
+        item.each_payload_mut(&mut |payload| whole = whole && payload.attach(&mut rest));
+        whole.then_some((item, rest))
+    }
+
+    /// Decodes an item that must fill `bytes` to the last.
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let (item, rest) = Self::decode_from(bytes)?;
+        rest.is_empty().then_some(item)
+    }
+}
+
+/// Consecutive values of one session, as the client cut them.
+///
+/// The leader and the learners handle a run as a whole; its items are looked at
+/// one by one only where they are delivered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Run {
+    /// Whose values.
+    pub session: Session,
+    /// A decided instance that the client had heard of before its first value.
+    /// A session is opened by a first value that is not older than what the
+    /// learners still remember.
+    pub birth: Instance,
+    /// The number of the first item, from 1.
+    pub first: u64,
+    /// How many items, at least 1.
+    pub count: u32,
+    /// The items, see [`Item`].
+    pub items: Payload,
+}
+
+impl Run {
+    /// The number of the last item.
+    pub fn last(&self) -> u64 {
+        self.first
+            .saturating_add(u64::from(self.count))
+            .saturating_sub(1)
+    }
+
+    /// The items, one by one. Ends early where the bytes are malformed: every
+    /// learner sees the same end.
+    pub fn items(&self) -> Items {
+        Items {
+            rest: self.items.bytes().clone(),
+            left: self.count,
+        }
+    }
+}
+
+impl Payloads for Run {
+    fn each_payload(&self, visit: &mut dyn FnMut(&Payload)) {
+        visit(&self.items);
+    }
+
+    fn each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
+        visit(&mut self.items);
+    }
+}
+
+/// One numbered thing of a session: a whole value, or a piece of a large one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Whether the value goes on in the next item.
+    pub continues: bool,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl Item {
+    /// The most bytes an item needs in a run beyond its own.
+    pub const OVERHEAD: usize = 5;
+
+    /// Appends an item to a run's payload.
+    pub fn encode(continues: bool, bytes: &[u8], buffer: &mut BytesMut) {
+        let mut head = (bytes.len() as u64) << 1 | u64::from(continues);
+        while head >= 0x80 {
+            buffer.put_u8(head as u8 | 0x80);
+            head >>= 7;
+        }
+        buffer.put_u8(head as u8);
+        buffer.put_slice(bytes);
+    }
+}
+
+/// The items of a run, see [`Run::items`].
+#[derive(Clone, Debug)]
+pub struct Items {
+    rest: Bytes,
+    left: u32,
+}
+
+impl Iterator for Items {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut head = 0u64;
+        let mut length = 0;
+        loop {
+            let byte = *self.rest.get(length)?;
+            head |= u64::from(byte & 0x7f) << (7 * length);
+            length += 1;
+            if byte < 0x80 {
+                break;
+            }
+            if length == Item::OVERHEAD {
+                return None;
+            }
+        }
+        let bytes = usize::try_from(head >> 1).ok()?;
+        if self.rest.len() - length < bytes {
+            return None;
+        }
+        let mut item = self.rest.split_to(length + bytes);
+        self.left -= 1;
+        Some(Item {
+            continues: head & 1 == 1,
+            bytes: item.split_off(length),
+        })
+    }
+}
+
+/// The runs of a batch. Ends early where the bytes are malformed: every learner
+/// sees the same end.
+pub fn runs(batch: &Bytes) -> impl Iterator<Item = Run> {
+    let mut rest = batch.clone();
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        match Run::decode_from(&rest) {
+            Some((run, behind)) => {
+                rest = behind;
+                Some(run)
+            }
+            None => {
+                rest = Bytes::new();
+                None
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(first: u64, items: &[(bool, &[u8])]) -> Run {
+        let mut buffer = BytesMut::new();
+        for (continues, bytes) in items {
+            Item::encode(*continues, bytes, &mut buffer);
+        }
+        Run {
+            session: Session {
+                client: 7,
+                incarnation: 99,
+            },
+            birth: Instance(3),
+            first,
+            count: items.len() as u32,
+            items: Payload::new(buffer.freeze()),
+        }
+    }
+
+    #[test]
+    fn a_batch_gives_back_its_runs() {
+        let big = vec![b'x'; 70_000];
+        let written = [
+            run(1, &[(false, b"a"), (false, b""), (false, b"bcd")]),
+            run(4, &[(true, &big), (false, b"end")]),
+        ];
+        let mut batch = BytesMut::new();
+        for run in &written {
+            run.encode_into(&mut batch);
+        }
+        let read: Vec<Run> = runs(&batch.freeze()).collect();
+        assert_eq!(read, written);
+        let items: Vec<Item> = read[1].items().collect();
+        assert!(items[0].continues && items[0].bytes.len() == 70_000);
+        assert!(!items[1].continues && items[1].bytes[..] == b"end"[..]);
+    }
+
+    #[test]
+    fn a_cut_batch_ends_early_and_never_panics() {
+        let whole = run(1, &[(false, b"hello"), (false, b"world")]).encode();
+        for end in 0..whole.len() {
+            assert_eq!(runs(&whole.slice(..end)).count(), 0);
+        }
+        let mut lying = run(1, &[(false, b"hello")]);
+        lying.count = 5;
+        assert_eq!(lying.items().count(), 1);
+    }
+}
