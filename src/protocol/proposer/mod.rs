@@ -9,6 +9,7 @@
 
 pub mod election;
 pub mod flow;
+mod leader;
 pub mod pipeline;
 pub mod recovery;
 pub mod submissions;
@@ -24,10 +25,10 @@ use super::quorum::AcceptorSet;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::time::Time;
-use super::value::{Instance, Payload};
+use super::value::Instance;
 use super::watermarks::Watermarks;
 use election::Election;
-use pipeline::{Pipeline, Proposal};
+use leader::Leader;
 use recovery::Recovery;
 use submissions::Submissions;
 
@@ -105,26 +106,7 @@ struct Candidate {
     give_up_at: Time,
 }
 
-#[derive(Clone, Debug)]
-struct Leader {
-    pipeline: Pipeline,
-    /// The watermark reported last.
-    reported: Instance,
-    heartbeat_at: Time,
-    /// When each acceptor was last heard.
-    heard: BTreeMap<u16, Time>,
-    /// The past being proposed again for a stuck learner.
-    repair: Option<Recovery>,
-    repair_at: Time,
-}
-
 impl Proposer {
-    /// How many instances of the past are repaired at a time.
-    const REPAIR_SPAN: u64 = 64;
-
-    /// Bytes of values sent for one repair.
-    const REPAIR_BYTES: usize = 256 << 10;
-
     /// Between one announcement of the buffer and the next.
     const CHORES: Duration = Duration::from_secs(1);
 
@@ -161,7 +143,7 @@ impl Proposer {
     /// The ballot this proposer leads in, if it leads.
     pub fn leads(&self) -> Option<Ballot> {
         match &self.stage {
-            Stage::Leader(leader) => Some(leader.pipeline.ballot),
+            Stage::Leader(leader) => Some(leader.ballot()),
             _ => None,
         }
     }
@@ -169,7 +151,7 @@ impl Proposer {
     /// Everything through here is known to be decided.
     pub fn decided(&self) -> Instance {
         match &self.stage {
-            Stage::Leader(leader) => leader.pipeline.decided(),
+            Stage::Leader(leader) => leader.decided(),
             _ => self.watermarks.highest().through,
         }
     }
@@ -177,7 +159,7 @@ impl Proposer {
     /// How many instances are open; 0 when it does not lead.
     pub fn open(&self) -> usize {
         match &self.stage {
-            Stage::Leader(leader) => leader.pipeline.open(),
+            Stage::Leader(leader) => leader.open(),
             _ => 0,
         }
     }
@@ -228,7 +210,7 @@ impl Proposer {
     /// Becomes a follower again.
     fn follow(&mut self, now: Time, out: &mut Outbox<Self>) {
         if let Stage::Leader(leader) = &self.stage {
-            let ballot = leader.pipeline.ballot;
+            let ballot = leader.ballot();
             out.event(Event::Deposed { ballot });
             self.submissions.follow();
         }
@@ -255,8 +237,8 @@ impl Proposer {
                 &mut candidate.recovery
             }
             Stage::Leader(leader) => {
-                leader.heard.insert(from.id, now);
-                match &mut leader.repair {
+                leader.heard(now, from);
+                match leader.repair_mut() {
                     Some(recovery) => recovery,
                     None => return,
                 }
@@ -268,9 +250,9 @@ impl Proposer {
         }
         recovery.add(from.id, first, through, votes);
         if recovery.is_complete(&membership) {
-            match self.stage {
-                Stage::Candidate(_) => self.lead(now, out),
-                _ => self.repair(out),
+            match &mut self.stage {
+                Stage::Leader(leader) => leader.repair(out),
+                _ => self.lead(now, out),
             }
             return;
         }
@@ -293,76 +275,13 @@ impl Proposer {
             unreachable!("only a candidate is elected");
         };
         let ballot = recovery.ballot;
-        let decided = recovery.from().previous();
-        let heard = recovery.heard().iter().map(|id| (id, now)).collect();
         self.leader = ballot;
-        self.stage = Stage::Leader(Box::new(Leader {
-            pipeline: Pipeline::new(ballot, decided, recovery.into_votes()),
-            reported: decided,
-            heartbeat_at: now,
-            heard,
-            repair: None,
-            repair_at: now,
-        }));
+        let mut leader = Box::new(Leader::new(now, recovery));
         self.submissions.lead();
         self.credit_due = true;
         out.event(Event::Elected { ballot });
-        self.beat(now, out);
-    }
-
-    /// Says that this leader is here, and how far the log has come.
-    fn beat(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let Stage::Leader(leader) = &mut self.stage else {
-            return;
-        };
-        leader.heartbeat_at = now + self.settings.heartbeat;
-        let message = Message::Heartbeat {
-            ballot: leader.pipeline.ballot,
-            decided: leader.pipeline.decided(),
-        };
-        out.send(Address::Group(Role::Acceptor), message.clone());
-        out.send(Address::Group(Role::Proposer), message);
-    }
-
-    /// Whether a quorum was heard lately enough to go on leading.
-    fn hears_quorum(&self, now: Time) -> bool {
-        let Stage::Leader(leader) = &self.stage else {
-            return false;
-        };
-        let patience = self.settings.patience() * 3;
-        let heard = leader
-            .heard
-            .iter()
-            .filter(|(_, heard)| now.since(**heard) < patience)
-            .map(|(&id, _)| id)
-            .collect();
-        self.settings.membership.is_quorum(heard)
-    }
-
-    /// Proposes what there is room for.
-    fn propose(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let Stage::Leader(leader) = &mut self.stage else {
-            return;
-        };
-        let pipeline = &mut leader.pipeline;
-        loop {
-            if pipeline.is_all_sent()
-                && self.submissions.is_ready()
-                && pipeline.has_room(now, self.settings.datagram, &self.settings)
-            {
-                let batch = self.submissions.take_batch(self.settings.batch_limit());
-                pipeline.append(batch.freeze());
-            }
-            let Some(proposal) = pipeline.unsent(now, &self.settings, &mut self.jitter) else {
-                break;
-            };
-            send_proposal(pipeline.ballot, pipeline.decided(), proposal, out);
-        }
-        if pipeline.decided() > leader.reported {
-            leader.reported = pipeline.decided();
-            let through = leader.reported;
-            out.event(Event::Decided { through });
-        }
+        leader.beat(now, &self.settings, out);
+        self.stage = Stage::Leader(leader);
     }
 
     /// 2b.
@@ -375,28 +294,12 @@ impl Proposer {
         out: &mut Outbox<Self>,
     ) {
         match &mut self.stage {
-            Stage::Leader(leader) if leader.pipeline.ballot == ballot => {
-                leader.heard.insert(from.id, now);
-                for span in spans {
-                    leader.pipeline.flow.read(now, from, span.through);
-                    let overtaken = leader.pipeline.voted(
-                        from.id,
-                        span.from,
-                        span.through,
-                        now,
-                        &self.settings,
-                        &mut self.jitter,
-                    );
-                    for proposal in overtaken {
-                        let instance = proposal.instance;
-                        out.event(Event::Retransmitted { instance });
-                        let decided = leader.pipeline.decided();
-                        send_proposal(ballot, decided, proposal, out);
-                    }
-                }
+            Stage::Leader(leader) if leader.ballot() == ballot => {
+                let (settings, jitter) = (&self.settings, &mut self.jitter);
+                leader.voted(now, from, &spans, settings, jitter, out);
                 self.watermarks.note(Watermark {
                     ballot,
-                    through: leader.pipeline.decided(),
+                    through: leader.decided(),
                 });
             }
             // Votes for a leader are a sign of its life.
@@ -424,7 +327,7 @@ impl Proposer {
         let mine = match &self.stage {
             Stage::Follower => None,
             Stage::Candidate(candidate) => Some(candidate.recovery.ballot),
-            Stage::Leader(leader) => Some(leader.pipeline.ballot),
+            Stage::Leader(leader) => Some(leader.ballot()),
         };
         if mine.is_none_or(|mine| ballot > mine) {
             self.leader = ballot;
@@ -441,7 +344,7 @@ impl Proposer {
         let mine = match &self.stage {
             Stage::Follower => return,
             Stage::Candidate(candidate) => candidate.recovery.ballot,
-            Stage::Leader(leader) => leader.pipeline.ballot,
+            Stage::Leader(leader) => leader.ballot(),
         };
         if mine == ballot && promised > mine {
             self.follow(now, out);
@@ -469,68 +372,6 @@ impl Proposer {
         }
     }
 
-    /// A learner cannot complete decided instances: ask a quorum for them in this
-    /// ballot, and propose the highest votes again.
-    fn handle_stuck(&mut self, now: Time, span: Span, out: &mut Outbox<Self>) {
-        let Stage::Leader(leader) = &mut self.stage else {
-            return;
-        };
-        let through = span
-            .through
-            .min(leader.pipeline.decided())
-            .min(span.from.plus(Self::REPAIR_SPAN - 1));
-        let asked_lately = leader.repair.is_some() && now < leader.repair_at;
-        if span.from == Instance::ZERO || span.from > through || asked_lately {
-            return;
-        }
-        let ballot = leader.pipeline.ballot;
-        leader.repair = Some(Recovery::new(ballot, span.from, Some(through)));
-        leader.repair_at = now + self.settings.repropose.1;
-        out.send(
-            Address::Group(Role::Acceptor),
-            Message::Prepare {
-                ballot,
-                from: span.from,
-                through: Some(through),
-            },
-        );
-    }
-
-    /// A quorum has told its votes of the past: propose the highest again. They
-    /// are below the watermark of this ballot, so hearing them is enough.
-    fn repair(&mut self, out: &mut Outbox<Self>) {
-        let Stage::Leader(leader) = &mut self.stage else {
-            return;
-        };
-        let Some(recovery) = leader.repair.take() else {
-            return;
-        };
-        let ballot = leader.pipeline.ballot;
-        let decided = leader.pipeline.decided();
-        let (from, through) = (recovery.from(), recovery.through());
-        let votes = recovery.into_votes();
-        if !votes.contains_key(&from) {
-            log::error!(
-                "instance {from} was decided, but no acceptor of a quorum remembers a vote: an \
-                 acceptor forgot what it voted for (a volatile one that was restarted, or a disk \
-                 that was rolled back). Learners that lack it cannot go on; asked through {}",
-                through.unwrap_or(from)
-            );
-            return;
-        }
-        let mut bytes = 0;
-        let mut instances = 0;
-        for (instance, value) in votes {
-            bytes += value.len();
-            instances += 1;
-            send_proposal(ballot, decided, Proposal { instance, value }, out);
-            if bytes > Self::REPAIR_BYTES {
-                break;
-            }
-        }
-        out.event(Event::Repaired { instances });
-    }
-
     /// Tells clients what each of them may have under way.
     fn grant(&mut self, out: &mut Outbox<Self>) {
         self.credit_due = false;
@@ -543,7 +384,7 @@ impl Proposer {
             .buffers
             .values()
             .map(|(buffer, _)| u64::from(*buffer))
-            .chain([u64::from(self.buffer), leader.pipeline.flow.smallest()])
+            .chain([u64::from(self.buffer), leader.smallest_buffer()])
             .min()
             .unwrap_or(0);
         let clients = self.submissions.clients().max(1) as u64;
@@ -551,7 +392,7 @@ impl Proposer {
         out.send(
             Address::Group(Role::Client),
             Message::Credit {
-                decided: leader.pipeline.decided(),
+                decided: leader.decided(),
                 bytes,
             },
         );
@@ -571,24 +412,6 @@ impl Proposer {
         self.submissions.forget_silent(now);
         self.credit_due = self.submissions.clients() > 0;
     }
-}
-
-/// Sends a 2a.
-fn send_proposal(
-    ballot: Ballot,
-    decided: Instance,
-    proposal: Proposal,
-    out: &mut Outbox<Proposer>,
-) {
-    out.send(
-        Address::Group(Role::Acceptor),
-        Message::Accept {
-            ballot,
-            decided,
-            instance: proposal.instance,
-            value: Payload::new(proposal.value),
-        },
-    );
 }
 
 impl Process for Proposer {
@@ -658,19 +481,23 @@ impl Process for Proposer {
             }
             (Role::Acceptor, Message::Alive { ballot, buffer }) if self.roster.admits(from) => {
                 if let Stage::Leader(leader) = &mut self.stage
-                    && leader.pipeline.ballot == ballot
+                    && leader.ballot() == ballot
                 {
-                    leader.heard.insert(from.id, now);
-                    leader.pipeline.flow.announce(now, from, buffer);
+                    leader.heard(now, from);
+                    leader.announced(now, from, buffer);
                 }
             }
             (Role::Learner, Message::Following { through, buffer }) => {
                 if let Stage::Leader(leader) = &mut self.stage {
-                    leader.pipeline.flow.announce(now, from, buffer);
-                    leader.pipeline.flow.read(now, from, through);
+                    leader.announced(now, from, buffer);
+                    leader.read(now, from, through);
                 }
             }
-            (Role::Learner, Message::Stuck { span }) => self.handle_stuck(now, span, out),
+            (Role::Learner, Message::Stuck { span }) => {
+                if let Stage::Leader(leader) = &mut self.stage {
+                    leader.begin_repair(now, span, &self.settings, out);
+                }
+            }
             (Role::Proposer, Message::Heartbeat { ballot, decided })
                 if ballot.owner() == (from.id, from.incarnation) =>
             {
@@ -702,22 +529,15 @@ impl Process for Proposer {
                 }
             }
             Stage::Leader(leader) => {
-                let overdue = leader
-                    .pipeline
-                    .overdue(now, &self.settings, &mut self.jitter);
-                let ballot = leader.pipeline.ballot;
-                for proposal in overdue {
-                    let instance = proposal.instance;
-                    out.event(Event::Retransmitted { instance });
-                    send_proposal(ballot, leader.pipeline.decided(), proposal, out);
-                }
-                if leader.heartbeat_at <= now {
-                    match self.hears_quorum(now) {
-                        true => self.beat(now, out),
-                        false => {
-                            log::info!("stopped leading {ballot}: no quorum of acceptors is heard");
-                            self.follow(now, out);
-                        }
+                let (settings, jitter) = (&self.settings, &mut self.jitter);
+                leader.send_overdue(now, settings, jitter, out);
+                if leader.heartbeat_at() <= now {
+                    if leader.hears_quorum(now, settings) {
+                        leader.beat(now, settings, out);
+                    } else {
+                        let ballot = leader.ballot();
+                        log::info!("stopped leading {ballot}: no quorum of acceptors is heard");
+                        self.follow(now, out);
                     }
                 }
             }
@@ -726,7 +546,10 @@ impl Process for Proposer {
 
     fn finish_turn(&mut self, now: Time, out: &mut Outbox<Self>) {
         self.now = now;
-        self.propose(now, out);
+        if let Stage::Leader(leader) = &mut self.stage {
+            let (settings, jitter) = (&self.settings, &mut self.jitter);
+            leader.propose(now, &mut self.submissions, settings, jitter, out);
+        }
         if self.credit_due {
             self.grant(out);
         }
@@ -738,13 +561,7 @@ impl Process for Proposer {
         let stage = match &self.stage {
             Stage::Follower => self.election.deadline(),
             Stage::Candidate(candidate) => candidate.ask_at.min(candidate.give_up_at),
-            Stage::Leader(leader) => {
-                let hungry = self.submissions.is_ready();
-                leader
-                    .pipeline
-                    .next_timeout(self.now, hungry)
-                    .map_or(leader.heartbeat_at, |at| at.min(leader.heartbeat_at))
-            }
+            Stage::Leader(leader) => leader.next_timeout(self.now, self.submissions.is_ready()),
         };
         Some(stage.min(self.chores_at))
     }

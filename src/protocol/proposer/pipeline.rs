@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::flow::Flow;
 use crate::protocol::jitter::Jitter;
-use crate::protocol::{AcceptorSet, Ballot, Instance, Membership, Settings, Time};
+use crate::protocol::{AcceptorSet, Ballot, Instance, Membership, Settings, Span, Time};
 
 /// The open instances of a leader.
 #[derive(Clone, Debug)]
@@ -163,17 +163,16 @@ impl Pipeline {
     pub fn voted(
         &mut self,
         acceptor: u16,
-        from: Instance,
-        through: Instance,
+        span: Span,
         now: Time,
         settings: &Settings,
         jitter: &mut Jitter,
     ) -> Vec<Proposal> {
         let membership: &Membership = &settings.membership;
-        if from > through {
+        if span.from > span.through {
             return Vec::new();
         }
-        for (&instance, open) in self.open.range_mut(from..=through) {
+        for (&instance, open) in self.open.range_mut(span.from..=span.through) {
             // Votes in this ballot answer what was sent in this ballot.
             if open.times > 0 && open.voters.insert(acceptor) && membership.is_quorum(open.voters) {
                 open.decided = true;
@@ -293,8 +292,10 @@ mod tests {
             self.pipeline
                 .voted(
                     acceptor,
-                    Instance(from),
-                    Instance(through),
+                    Span {
+                        from: Instance(from),
+                        through: Instance(through),
+                    },
                     now,
                     &self.settings,
                     &mut self.jitter,

@@ -12,7 +12,10 @@
 //! is far behind; and when no acceptor's answer completes a decided instance,
 //! from the leader, which proposes the past again in its own ballot.
 
-use std::collections::{BTreeMap, VecDeque};
+mod acknowledging;
+mod tally;
+
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,13 +26,14 @@ use super::message::{
     Address, Found, Lookup, Message, ProcessId, Progress, Role, Span, Vote, Watermark,
 };
 use super::outbox::{Outbox, Process};
-use super::quorum::AcceptorSet;
 use super::roster::Roster;
 use super::session::{Delivery, Sessions};
 use super::settings::Settings;
 use super::time::Time;
-use super::value::{Instance, Session, runs};
+use super::value::{Instance, runs};
 use super::watermarks::Watermarks;
+use acknowledging::Acknowledging;
+use tally::Tally;
 
 /// A learner.
 #[derive(Clone, Debug)]
@@ -75,15 +79,6 @@ pub enum Event {
     },
 }
 
-/// What is known of one instance.
-#[derive(Clone, Debug, Default)]
-struct Tally {
-    /// The proposals heard, by ballot; values of one ballot are all the same.
-    proposals: Vec<(Ballot, Bytes)>,
-    /// Who voted in which ballot.
-    votes: Vec<(Ballot, AcceptorSet)>,
-}
-
 /// When and whom to ask.
 #[derive(Clone, Debug)]
 struct Asking {
@@ -95,22 +90,6 @@ struct Asking {
     acceptor: u16,
     /// When to ask without a reason.
     check_at: Time,
-}
-
-/// What to tell clients, and who tells it.
-#[derive(Clone, Debug, Default)]
-struct Acknowledging {
-    /// To be told at the end of this turn.
-    touched: BTreeMap<Session, Progress>,
-    /// To be told later, unless another learner is heard telling it.
-    deferred: BTreeMap<Session, Progress>,
-    deferred_until: Option<Time>,
-    /// What other learners told.
-    overheard: BTreeMap<Session, u64>,
-    /// The learner that goes first, and when it was heard.
-    duty: Option<(ProcessId, Time)>,
-    /// Refusals, to be repeated when asked for.
-    refused: BTreeMap<Session, Progress>,
 }
 
 /// What the leader knows of this learner.
@@ -134,9 +113,6 @@ impl Learner {
 
     /// A gap up to this many instances is asked for in front of everybody.
     const SMALL_GAP: u64 = 64;
-
-    /// How many sessions' acknowledgements are remembered for reply.
-    const MAX_REMEMBERED: usize = 4_096;
 
     /// Shortest and longest wait before asking for what surely exists: long
     /// enough for reordering to settle, and spread so that of many learners that
@@ -505,28 +481,10 @@ impl Learner {
         );
     }
 
-    /// A client asks how far it has come.
-    fn handle_inquiry(&mut self, session: Session, acknowledged: u64) {
-        let known = self
-            .sessions
-            .progress(session)
-            .or_else(|| self.acknowledging.refused.get(&session).copied());
-        let progress = known.unwrap_or(Progress {
-            session,
-            last: 0,
-            evicted: false,
-        });
-        if progress.evicted || progress.last > acknowledged || acknowledged == 0 {
-            self.acknowledging.overheard.remove(&session);
-            self.acknowledging.touched.insert(session, progress);
-        }
-    }
-
     /// Tells clients what is to be told.
-    fn acknowledge(&mut self, sessions: BTreeMap<Session, Progress>, out: &mut Outbox<Self>) {
+    fn acknowledge(&mut self, sessions: Vec<Progress>, out: &mut Outbox<Self>) {
         // Thirteen bytes of session, ten of number, one of verdict.
         let per_datagram = (self.settings.batch_limit() / 24).max(1);
-        let sessions: Vec<Progress> = sessions.into_values().collect();
         for sessions in sessions.chunks(per_datagram) {
             out.send(
                 Address::Group(Role::Client),
@@ -535,80 +493,6 @@ impl Learner {
                     sessions: sessions.to_vec(),
                 },
             );
-        }
-    }
-}
-
-impl Tally {
-    /// Of how many ballots something is remembered. The decided ballot is among
-    /// the highest; what is dropped can be asked for again.
-    const MAX_BALLOTS: usize = 8;
-
-    /// Who voted in this ballot.
-    fn voters(&mut self, ballot: Ballot) -> &mut AcceptorSet {
-        let index = match self.votes.iter().position(|(known, _)| *known == ballot) {
-            Some(index) => index,
-            None => {
-                if self.votes.len() == Self::MAX_BALLOTS {
-                    let lowest = self.lowest(|tally| &tally.votes);
-                    self.votes.remove(lowest);
-                }
-                self.votes.push((ballot, AcceptorSet::EMPTY));
-                self.votes.len() - 1
-            }
-        };
-        &mut self.votes[index].1
-    }
-
-    /// Drops the proposal of the lowest ballot; returns its bytes.
-    fn drop_lowest_proposal(&mut self) -> usize {
-        let lowest = self.lowest(|tally| &tally.proposals);
-        self.proposals.remove(lowest).1.len()
-    }
-
-    fn lowest<T>(&self, list: impl Fn(&Tally) -> &Vec<(Ballot, T)>) -> usize {
-        list(self)
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, (ballot, _))| *ballot)
-            .map_or(0, |(index, _)| index)
-    }
-
-    /// Bytes of all proposals.
-    fn bytes(&self) -> usize {
-        self.proposals.iter().map(|(_, value)| value.len()).sum()
-    }
-}
-
-impl Acknowledging {
-    /// Notes something to be told at the end of the turn.
-    fn touch(&mut self, progress: Progress) {
-        if progress.evicted {
-            if self.refused.len() >= Learner::MAX_REMEMBERED {
-                self.refused.clear();
-            }
-            self.refused.insert(progress.session, progress);
-        }
-        self.touched.insert(progress.session, progress);
-    }
-
-    /// Another learner told clients this.
-    fn overhear(&mut self, sessions: &[Progress]) {
-        for told in sessions {
-            if self.overheard.len() >= Learner::MAX_REMEMBERED {
-                self.overheard.clear();
-            }
-            let last = self.overheard.entry(told.session).or_default();
-            *last = told.last.max(*last);
-            if let Some(deferred) = self.deferred.get(&told.session)
-                && deferred.last <= told.last
-                && deferred.evicted == told.evicted
-            {
-                self.deferred.remove(&told.session);
-            }
-        }
-        if self.deferred.is_empty() {
-            self.deferred_until = None;
         }
     }
 }
@@ -691,10 +575,7 @@ impl Process for Learner {
                 },
             ) => self.overhear_request(now, &spans),
             (Role::Learner, Message::Acknowledge { sessions, .. }) => {
-                if (from.id, from.incarnation) < (self.me.id, self.me.incarnation) {
-                    self.acknowledging.duty = Some((from, now));
-                }
-                self.acknowledging.overhear(&sessions);
+                self.acknowledging.overhear(now, self.me, from, &sessions);
             }
             (
                 Role::Client,
@@ -702,7 +583,10 @@ impl Process for Learner {
                     session,
                     acknowledged,
                 },
-            ) => self.handle_inquiry(session, acknowledged),
+            ) => {
+                let known = self.sessions.progress(session);
+                self.acknowledging.inquire(session, acknowledged, known);
+            }
             _ => {}
         }
     }
@@ -714,54 +598,24 @@ impl Process for Learner {
         if self.asking.check_at <= now {
             self.check(now, out);
         }
-        if self
-            .acknowledging
-            .deferred_until
-            .is_some_and(|at| at <= now)
-        {
-            self.acknowledging.deferred_until = None;
-            let deferred = std::mem::take(&mut self.acknowledging.deferred);
-            self.acknowledge(deferred, out);
-        }
+        let overdue = self.acknowledging.overdue(now);
+        self.acknowledge(overdue, out);
     }
 
     fn finish_turn(&mut self, now: Time, out: &mut Outbox<Self>) {
         if self.following.taken > u64::from(self.buffer) / 8 {
             self.report(out);
         }
-        if self.acknowledging.touched.is_empty() {
-            return;
-        }
-        let mut touched = std::mem::take(&mut self.acknowledging.touched);
-        // Another learner speaks first while it is heard speaking.
-        let patience = self.settings.heartbeat * 10;
-        let on_duty = self
+        let due = self
             .acknowledging
-            .duty
-            .is_none_or(|(_, heard)| now.since(heard) >= patience);
-        if on_duty {
-            self.acknowledge(touched, out);
-            return;
-        }
-        let overheard = &self.acknowledging.overheard;
-        touched.retain(|session, progress| {
-            progress.evicted
-                || overheard
-                    .get(session)
-                    .is_none_or(|&last| last < progress.last)
-        });
-        self.acknowledging.deferred.append(&mut touched);
-        if !self.acknowledging.deferred.is_empty() && self.acknowledging.deferred_until.is_none() {
-            let (least, most) = self.settings.repropose;
-            let wait = self.jitter.between(least / 4, most / 2);
-            self.acknowledging.deferred_until = Some(now + wait);
-        }
+            .finish_turn(now, &self.settings, &mut self.jitter);
+        self.acknowledge(due, out);
     }
 
     fn handle_found(&mut self, _now: Time, _found: Found, _out: &mut Outbox<Self>) {}
 
     fn next_timeout(&self) -> Option<Time> {
-        let asking = [self.asking.at, self.acknowledging.deferred_until];
+        let asking = [self.asking.at, self.acknowledging.next_timeout()];
         asking
             .into_iter()
             .flatten()
