@@ -35,6 +35,7 @@ use crate::protocol::{AcceptorSet, Membership, Settings};
 
 mod error;
 mod explain;
+mod fingerprint;
 mod group;
 mod interface;
 mod key;
