@@ -1,1 +1,246 @@
-//! To come.
+//! The other world: a whole cluster in one thread, in virtual time, from one seed.
+//!
+//! The roles that run here are the ones that the daemons run; what surrounds
+//! them is made up: [`network`], [`disk`], clocks, crashes. Everything that
+//! happens by chance is drawn from the seed, so a seed replays everything:
+//!
+//! ```text
+//! PAXCAST_SEED=1234 cargo test --test simulation one_seed -- --nocapture
+//! ```
+//!
+//! A run has two phases. First *safety*: the faults that [`plan`] drew strike
+//! while clients submit, and after every event the observers of [`check`], who
+//! trust nobody, see whether a promise was broken. Then *liveness*: a core in
+//! which a quorum of acceptors, a proposer and a learner can hear each other is
+//! healed, and within a bound every client must be done and every learner must
+//! have the whole log. Last, in some runs, a learner starts when all is over.
+
+pub mod check;
+pub mod cluster;
+pub mod disk;
+pub mod fault;
+pub mod network;
+pub mod node;
+pub mod plan;
+pub mod random;
+pub mod trace;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+pub use cluster::{Cluster, ClusterOptions, Passage};
+pub use plan::Plan;
+
+use crate::protocol::{Role, Time};
+use fault::Faults;
+use random::Random;
+
+/// The virtual time within which a healed cluster must be done.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Happenings after which a run counts as a storm that will not end.
+const MOST_STEPS: u64 = 8_000_000;
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// A digest of all that happened.
+    pub digest: u64,
+    /// How many happenings there were.
+    pub steps: u64,
+    /// How long it took, in virtual time.
+    pub time: Time,
+    /// How long the healed cluster took to be done.
+    pub recovery: Duration,
+    /// How many values the log has.
+    pub values: usize,
+    /// How often each fault struck.
+    pub struck: BTreeMap<&'static str, u64>,
+}
+
+/// What kind of promise was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something happened that must never happen.
+    Safety,
+    /// Something did not happen that must happen.
+    Liveness,
+    /// An assertion failed.
+    Panic,
+}
+
+/// A broken promise, with what a person needs to find out why.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The seed that replays it.
+    pub seed: u64,
+    /// What kind of promise.
+    pub kind: Kind,
+    /// Which.
+    pub what: String,
+    /// When.
+    pub at: Time,
+    /// What the seed stands for.
+    pub plan: String,
+    /// The last lines of the trace.
+    pub trace: Vec<String>,
+    /// What each process says about itself.
+    pub processes: Vec<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.plan)?;
+        for line in self.trace.iter().chain(&self.processes) {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(
+            f,
+            "seed {}: {:?} at {}: {}",
+            self.seed, self.kind, self.at, self.what
+        )?;
+        write!(
+            f,
+            "replay it with PAXCAST_SEED={} cargo test --test simulation one_seed -- --nocapture",
+            self.seed
+        )
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Runs a seed. `aloud` says every line of its trace on standard error.
+pub fn run(seed: u64, aloud: bool) -> Result<Report, Box<Violation>> {
+    let plan = Plan::new(seed);
+    run_plan(seed, &plan, aloud)
+}
+
+/// Runs a plan with the chance of a seed.
+pub fn run_plan(seed: u64, plan: &Plan, aloud: bool) -> Result<Report, Box<Violation>> {
+    let mut cluster = Cluster::new(seed, plan.cluster.clone(), aloud);
+    let outcome = catch_unwind(AssertUnwindSafe(|| live(seed, plan, &mut cluster)));
+    let (kind, what) = match outcome {
+        Ok(Ok(recovery)) => {
+            return Ok(Report {
+                seed,
+                digest: cluster.trace().digest(),
+                steps: cluster.steps(),
+                time: cluster.now(),
+                recovery,
+                values: cluster.checker().log().len(),
+                struck: cluster.struck(),
+            });
+        }
+        Ok(Err(broken)) => broken,
+        Err(panic) => {
+            let words = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).into()));
+            (Kind::Panic, words.unwrap_or_else(|| "without words".into()))
+        }
+    };
+    Err(Box::new(Violation {
+        seed,
+        kind,
+        what,
+        at: cluster.now(),
+        plan: format!("{:?}\n{:?}", plan.cluster, plan.faults),
+        trace: cluster.trace().last_lines(),
+        processes: cluster.summary(),
+    }))
+}
+
+/// A promise that was broken.
+type Broken = (Kind, String);
+
+/// A run from its beginning to its end; says how long the recovery took.
+fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broken> {
+    for (client, at, value) in &plan.work {
+        cluster.submit(*client, *at, value.clone());
+    }
+    let trouble = Time::ZERO + plan.trouble;
+    let mut faults = Faults::new(plan.faults.clone(), Random::new(seed, "faults"), Time::ZERO);
+    loop {
+        let happening = cluster.next_happening().filter(|at| *at <= trouble);
+        match faults.next().filter(|at| *at <= trouble) {
+            Some(at) if happening.is_none_or(|happening| at <= happening) => {
+                cluster.pass(at);
+                faults.act(cluster).map_err(safety)?;
+            }
+            _ if happening.is_none() => break,
+            _ => cluster.step().map_err(safety)?,
+        }
+        check_storm(cluster)?;
+    }
+    cluster.pass(trouble);
+    faults.heal(cluster, plan.healed.clone()).map_err(safety)?;
+    finish(cluster, PATIENCE)?;
+    let recovery = cluster.now().since(trouble);
+    if plan.late_learner {
+        join_late(plan, cluster)?;
+    }
+    Ok(recovery)
+}
+
+/// A learner starts when all is done, perhaps with nobody left to submit or propose.
+fn join_late(plan: &Plan, cluster: &mut Cluster) -> Result<(), Broken> {
+    // Without a proposer nobody can repair the past, so all acceptors must be
+    // there, and what a leader was about must be over.
+    let settled = cluster.now() + Duration::from_secs(3);
+    cluster.run(settled, |_| false).map_err(safety)?;
+    if plan.late_and_quiet && !plan.faults.leave_dead && !plan.faults.leave_cut_off {
+        cluster.strike("late learner and nobody else");
+        for role in [Role::Client, Role::Proposer] {
+            for node in cluster.nodes_of(role) {
+                cluster.crash(node).map_err(safety)?;
+            }
+        }
+    }
+    cluster.strike("late learner");
+    cluster.add(Role::Learner, plan.cluster.learners + 1);
+    finish(cluster, PATIENCE)
+}
+
+/// Lets the cluster go on until all is delivered everywhere, or patience ends.
+fn finish(cluster: &mut Cluster, patience: Duration) -> Result<(), Broken> {
+    let deadline = cluster.now() + patience;
+    // To ask after every event whether all is done would cost more than the events.
+    let slice = Duration::from_millis(10);
+    while !cluster.is_complete() {
+        if cluster.now() >= deadline {
+            return Err((
+                Kind::Liveness,
+                format!(
+                    "not done {patience:?} after all healed: chosen through {}, last {}; {}",
+                    cluster.checker().chosen_through(),
+                    cluster.checker().chosen_last(),
+                    cluster.unfinished().join(", ")
+                ),
+            ));
+        }
+        cluster
+            .run(cluster.now() + slice, |_| false)
+            .map_err(safety)?;
+        check_storm(cluster)?;
+    }
+    Ok(())
+}
+
+fn check_storm(cluster: &Cluster) -> Result<(), Broken> {
+    match cluster.steps() > MOST_STEPS {
+        false => Ok(()),
+        true => Err((
+            Kind::Liveness,
+            format!("{MOST_STEPS} happenings and no end: a storm"),
+        )),
+    }
+}
+
+fn safety(what: String) -> Broken {
+    (Kind::Safety, what)
+}

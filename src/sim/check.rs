@@ -1,0 +1,542 @@
+//! Independent observers: they read what processes say and write, count for
+//! themselves, and never ask a role what it believes.
+//!
+//! A value is *chosen* here when a quorum of acceptors has told a vote for it in
+//! one ballot, each with the vote on its disk. From the chosen batches the
+//! checker derives, by a session rule of its own, the one log that every
+//! learner must deliver; what learners deliver is compared with it byte by byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::protocol::value::runs;
+use crate::protocol::{
+    AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, Record, Role, Session, Vote,
+    Watermark,
+};
+
+/// What a check finds: nothing, or a sentence that says which promise was broken.
+pub type Finding = Result<(), String>;
+
+/// One value as it must be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The instance that completes it.
+    pub instance: Instance,
+    /// Whose it is.
+    pub session: Session,
+    /// The number of its last item.
+    pub number: u64,
+    /// All of it.
+    pub value: Bytes,
+}
+
+/// What the checker knows of one acceptor, from its disk and from its mouth.
+#[derive(Clone, Debug, Default)]
+struct Witness {
+    /// The highest ballot on its disk.
+    promised: Ballot,
+    /// The votes on its disk.
+    votes: BTreeMap<Instance, BTreeSet<Ballot>>,
+}
+
+/// What the checker knows of one client.
+#[derive(Clone, Debug, Default)]
+struct Author {
+    /// Its values, in the order of their submission.
+    submitted: Vec<Bytes>,
+    /// How many of them stand in the log.
+    logged: usize,
+    /// How many of them some learner has delivered.
+    delivered: usize,
+    /// How many of them it was told are delivered.
+    acknowledged: u64,
+}
+
+/// How far one session has come in the log.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    last: u64,
+    unfinished: BytesMut,
+}
+
+/// The observers of one run.
+#[derive(Clone, Debug)]
+pub struct Checker {
+    membership: Membership,
+    proposals: BTreeMap<(Instance, Ballot), Bytes>,
+    votes: BTreeMap<(Instance, Ballot), AcceptorSet>,
+    chosen: BTreeMap<Instance, (Ballot, Bytes)>,
+    /// Every instance through this one is chosen.
+    through: Instance,
+    log: Vec<Delivered>,
+    sessions: BTreeMap<Session, Progress>,
+    acceptors: BTreeMap<u16, Witness>,
+    authors: BTreeMap<u16, Author>,
+    /// How far the leader of each ballot has announced decisions.
+    announced: BTreeMap<Ballot, Instance>,
+    learners: BTreeMap<ProcessId, usize>,
+    /// The longest log that any learner has delivered.
+    longest: usize,
+}
+
+impl Checker {
+    /// How many instances one datagram may speak of. Nothing in a run comes near.
+    const MAX_SPAN: u64 = 1 << 20;
+
+    /// Observers of a cluster with these acceptors.
+    pub fn new(membership: Membership) -> Checker {
+        Checker {
+            membership,
+            proposals: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+            through: Instance::ZERO,
+            log: Vec::new(),
+            sessions: BTreeMap::new(),
+            acceptors: BTreeMap::new(),
+            authors: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            learners: BTreeMap::new(),
+            longest: 0,
+        }
+    }
+
+    /// The log that every learner must deliver, as far as it is chosen without gaps.
+    pub fn log(&self) -> &[Delivered] {
+        &self.log
+    }
+
+    /// Every instance through this one is chosen.
+    pub fn chosen_through(&self) -> Instance {
+        self.through
+    }
+
+    /// The last instance that is chosen, with or without gaps before it.
+    pub fn chosen_last(&self) -> Instance {
+        self.chosen
+            .last_key_value()
+            .map_or(Instance::ZERO, |(&instance, _)| instance)
+    }
+
+    /// How many values this start of a learner has delivered.
+    pub fn delivered_by(&self, learner: ProcessId) -> usize {
+        self.learners.get(&learner).copied().unwrap_or(0)
+    }
+
+    /// How many values of this client stand in the log.
+    pub fn logged_of(&self, client: u16) -> usize {
+        self.authors.get(&client).map_or(0, |author| author.logged)
+    }
+
+    /// How many values this client was told are delivered.
+    pub fn acknowledged_to(&self, client: u16) -> u64 {
+        self.authors
+            .get(&client)
+            .map_or(0, |author| author.acknowledged)
+    }
+
+    /// A client was given a value to submit.
+    pub fn submitted(&mut self, client: u16, value: Bytes) {
+        let author = self.authors.entry(client).or_default();
+        author.submitted.push(value);
+    }
+
+    /// A record of this acceptor is on its disk for good.
+    pub fn recorded(&mut self, acceptor: u16, record: &Record) -> Finding {
+        let witness = self.acceptors.entry(acceptor).or_default();
+        match record {
+            Record::Promised { ballot } => witness.promised = witness.promised.max(*ballot),
+            Record::Voted { vote } => {
+                if vote.ballot < witness.promised {
+                    return Err(format!(
+                        "acceptor {acceptor} voted for {} in ballot {} after it had promised {}",
+                        vote.instance, vote.ballot, witness.promised
+                    ));
+                }
+                witness.promised = vote.ballot;
+                let ballots = witness.votes.entry(vote.instance).or_default();
+                ballots.insert(vote.ballot);
+                self.check_proposed(acceptor, vote)?;
+            }
+            Record::Watermark { watermark } => self.check_watermark(*watermark)?,
+        }
+        Ok(())
+    }
+
+    /// A message leaves its sender.
+    pub fn sent(&mut self, from: ProcessId, message: &Message) -> Finding {
+        match message {
+            Message::Accept {
+                ballot,
+                decided,
+                instance,
+                value,
+            } => {
+                self.check_owner(from, *ballot)?;
+                self.check_watermark(Watermark {
+                    ballot: *ballot,
+                    through: *decided,
+                })?;
+                self.proposed(*ballot, *instance, value.bytes())
+            }
+            Message::Prepare { ballot, .. } => self.check_owner(from, *ballot),
+            Message::Heartbeat { ballot, decided } => {
+                self.check_owner(from, *ballot)?;
+                self.check_watermark(Watermark {
+                    ballot: *ballot,
+                    through: *decided,
+                })
+            }
+            Message::Promise {
+                ballot,
+                from: first,
+                through,
+                watermark,
+                votes,
+            } => {
+                self.check_acceptor(from)?;
+                self.check_watermark(*watermark)?;
+                let witness = self.acceptors.entry(from.id).or_default();
+                if witness.promised < *ballot {
+                    return Err(format!(
+                        "{from} promised {ballot} while its disk says {}",
+                        witness.promised
+                    ));
+                }
+                self.check_page(from, *ballot, *first, *through, votes)?;
+                self.told(from, votes)
+            }
+            Message::Votes {
+                watermarks, votes, ..
+            } => {
+                self.check_acceptor(from)?;
+                for watermark in watermarks {
+                    self.check_watermark(*watermark)?;
+                }
+                self.told(from, votes)
+            }
+            Message::Accepted { ballot, instances } => {
+                self.check_acceptor(from)?;
+                for span in instances {
+                    if span.through < span.from || span.through.0 - span.from.0 >= Checker::MAX_SPAN
+                    {
+                        return Err(format!("{from} says that it voted for {span}"));
+                    }
+                    for instance in span.from.0..=span.through.0 {
+                        self.voted(from, *ballot, Instance(instance))?;
+                    }
+                }
+                Ok(())
+            }
+            Message::Acknowledge {
+                delivered,
+                sessions,
+            } => {
+                if *delivered > self.through {
+                    return Err(format!(
+                        "{from} says that it delivered {delivered}, but only {} is chosen",
+                        self.through
+                    ));
+                }
+                for progress in sessions {
+                    let last = self
+                        .sessions
+                        .get(&progress.session)
+                        .map_or(0, |session| session.last);
+                    if progress.last > last {
+                        return Err(format!(
+                            "{from} acknowledges {} of {}, the log has {last}",
+                            progress.last, progress.session
+                        ));
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A learner hands a value on.
+    pub fn delivered(
+        &mut self,
+        learner: ProcessId,
+        position: u64,
+        delivered: &Delivered,
+    ) -> Finding {
+        let count = self.learners.entry(learner).or_insert(0);
+        if position != *count as u64 + 1 {
+            return Err(format!(
+                "{learner} delivers position {position} after {count}"
+            ));
+        }
+        let Some(expected) = self.log.get(*count) else {
+            return Err(format!(
+                "{learner} delivers {} {} at position {position}, {}, beyond all that is chosen \
+                 (through {})",
+                delivered.session, delivered.number, delivered.instance, self.through
+            ));
+        };
+        if expected != delivered {
+            return Err(format!(
+                "{learner} delivers {} at position {position}, where the chosen log has {}",
+                words(delivered),
+                words(expected)
+            ));
+        }
+        *count += 1;
+        if *count > self.longest {
+            self.longest = *count;
+            let author = self.authors.entry(delivered.session.client).or_default();
+            author.delivered += 1;
+        }
+        Ok(())
+    }
+
+    /// A client learns that more of its values were delivered.
+    pub fn acknowledged(&mut self, client: u16, values: u64) -> Finding {
+        let author = self.authors.entry(client).or_default();
+        author.acknowledged += values;
+        if author.acknowledged > author.delivered as u64 {
+            return Err(format!(
+                "client {client} takes {} values for delivered, learners have delivered {}",
+                author.acknowledged, author.delivered
+            ));
+        }
+        Ok(())
+    }
+
+    /// A leader proposed a batch.
+    fn proposed(&mut self, ballot: Ballot, instance: Instance, value: &Bytes) -> Finding {
+        if instance == Instance::ZERO {
+            return Err(format!("{ballot} proposes for {instance}"));
+        }
+        if let Some(before) = self.proposals.get(&(instance, ballot)) {
+            return match before == value {
+                true => Ok(()),
+                false => Err(format!("two values for {instance} in ballot {ballot}")),
+            };
+        }
+        // Lamport's P2b: once a value is chosen, higher ballots propose no other.
+        if let Some((chosen, standing)) = self.chosen.get(&instance)
+            && *chosen < ballot
+            && standing != value
+        {
+            return Err(format!(
+                "{ballot} proposes another value for {instance} than the one chosen in {chosen}"
+            ));
+        }
+        self.proposals.insert((instance, ballot), value.clone());
+        if self.announced.get(&ballot) >= Some(&instance) {
+            self.check_covered(ballot, instance)?;
+        }
+        Ok(())
+    }
+
+    /// An acceptor tells votes of its own.
+    fn told(&mut self, from: ProcessId, votes: &[Vote]) -> Finding {
+        for pair in votes.windows(2) {
+            if pair[0].instance >= pair[1].instance {
+                return Err(format!("{from} tells votes out of order"));
+            }
+        }
+        for vote in votes {
+            self.check_proposed(from.id, vote)?;
+            self.voted(from, vote.ballot, vote.instance)?;
+        }
+        Ok(())
+    }
+
+    /// An acceptor says that it voted.
+    fn voted(&mut self, from: ProcessId, ballot: Ballot, instance: Instance) -> Finding {
+        let on_disk = self
+            .acceptors
+            .get(&from.id)
+            .and_then(|witness| witness.votes.get(&instance))
+            .is_some_and(|ballots| ballots.contains(&ballot));
+        if !on_disk {
+            return Err(format!(
+                "{from} tells a vote for {instance} in {ballot} that is not on its disk"
+            ));
+        }
+        let voters = self.votes.entry((instance, ballot)).or_default();
+        if voters.insert(from.id) && self.membership.is_quorum(*voters) {
+            self.choose(ballot, instance)?;
+        }
+        Ok(())
+    }
+
+    /// A quorum voted in one ballot.
+    fn choose(&mut self, ballot: Ballot, instance: Instance) -> Finding {
+        let value = self.proposals[&(instance, ballot)].clone();
+        if let Some((before, standing)) = self.chosen.get_mut(&instance) {
+            if *standing != value {
+                return Err(format!(
+                    "two values chosen for {instance}: one in {before}, another in {ballot}"
+                ));
+            }
+            *before = ballot.min(*before);
+            return Ok(());
+        }
+        let above = (instance, ballot)..(instance.next(), Ballot::ZERO);
+        for ((_, higher), other) in self.proposals.range(above) {
+            if *other != value {
+                return Err(format!(
+                    "{instance} is chosen in {ballot}, but {higher} had proposed another value"
+                ));
+            }
+        }
+        self.chosen.insert(instance, (ballot, value));
+        while let Some((_, batch)) = self.chosen.get(&self.through.next()) {
+            let batch = batch.clone();
+            self.through = self.through.next();
+            self.extend(&batch)?;
+        }
+        Ok(())
+    }
+
+    /// The log grows by a batch: the session rule, once more and on its own.
+    fn extend(&mut self, batch: &Bytes) -> Finding {
+        for run in runs(batch) {
+            for (number, item) in (run.first..).zip(run.items()) {
+                let progress = self.sessions.entry(run.session).or_default();
+                if number != progress.last + 1 {
+                    continue;
+                }
+                progress.last = number;
+                progress.unfinished.extend_from_slice(&item.bytes);
+                if item.continues {
+                    continue;
+                }
+                let value = progress.unfinished.split().freeze();
+                self.log.push(Delivered {
+                    instance: self.through,
+                    session: run.session,
+                    number,
+                    value: value.clone(),
+                });
+                let client = run.session.client;
+                let author = self.authors.entry(client).or_default();
+                match author.submitted.get(author.logged) {
+                    Some(submitted) if *submitted == value => author.logged += 1,
+                    Some(_) => {
+                        return Err(format!(
+                            "value {} of client {client} in the log is not what it submitted",
+                            author.logged + 1
+                        ));
+                    }
+                    None => {
+                        return Err(format!(
+                            "the log has more values of client {client} than it submitted"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A vote is for what the ballot's owner proposed.
+    fn check_proposed(&self, acceptor: u16, vote: &Vote) -> Finding {
+        match self.proposals.get(&(vote.instance, vote.ballot)) {
+            Some(value) if value == vote.value.bytes() => Ok(()),
+            Some(_) => Err(format!(
+                "acceptor {acceptor} voted for {} in {} for another value than was proposed",
+                vote.instance, vote.ballot
+            )),
+            None => Err(format!(
+                "acceptor {acceptor} voted for {} in {}, where nothing was proposed",
+                vote.instance, vote.ballot
+            )),
+        }
+    }
+
+    /// A page of a promise omits no vote that could have been chosen below its ballot.
+    fn check_page(
+        &self,
+        from: ProcessId,
+        ballot: Ballot,
+        first: Instance,
+        through: Option<Instance>,
+        votes: &[Vote],
+    ) -> Finding {
+        let through = through.unwrap_or(Instance(u64::MAX));
+        if through < first {
+            return Ok(());
+        }
+        let Some(witness) = self.acceptors.get(&from.id) else {
+            return Ok(());
+        };
+        for (instance, ballots) in witness.votes.range(first..=through) {
+            let Some(newest) = ballots.range(..ballot).next_back() else {
+                continue;
+            };
+            let told = votes.iter().find(|vote| vote.instance == *instance);
+            if told.is_none_or(|vote| vote.ballot < *newest) {
+                return Err(format!(
+                    "{from} promises {ballot} and conceals its vote for {instance} in {newest}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A watermark covers only what is chosen, and its own ballot's proposals
+    /// below it are the chosen ones.
+    fn check_watermark(&mut self, watermark: Watermark) -> Finding {
+        if watermark.through > self.through {
+            return Err(format!(
+                "watermark {} of {} lies beyond what is chosen, {}",
+                watermark.through, watermark.ballot, self.through
+            ));
+        }
+        let announced = self.announced.entry(watermark.ballot).or_default();
+        let before = *announced;
+        *announced = before.max(watermark.through);
+        for instance in before.0 + 1..=watermark.through.0 {
+            self.check_covered(watermark.ballot, Instance(instance))?;
+        }
+        Ok(())
+    }
+
+    /// What a ballot proposed below its own watermark is what was chosen, or a
+    /// vote in that ballot would pass for a decision.
+    fn check_covered(&self, ballot: Ballot, instance: Instance) -> Finding {
+        let proposed = self.proposals.get(&(instance, ballot));
+        match (proposed, self.chosen.get(&instance)) {
+            (Some(proposed), Some((_, chosen))) if proposed != chosen => Err(format!(
+                "{ballot} covers {instance} by its watermark, but proposed another value than \
+                 the chosen one"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Only its owner uses a ballot.
+    fn check_owner(&self, from: ProcessId, ballot: Ballot) -> Finding {
+        let owner = (ballot.proposer, ballot.incarnation) == (from.id, from.incarnation);
+        match owner && from.role == Role::Proposer {
+            true => Ok(()),
+            false => Err(format!("{from} uses ballot {ballot}, which is not its own")),
+        }
+    }
+
+    /// Only acceptors speak for acceptors.
+    fn check_acceptor(&self, from: ProcessId) -> Finding {
+        match from.role == Role::Acceptor {
+            true => Ok(()),
+            false => Err(format!("{from} speaks as an acceptor")),
+        }
+    }
+}
+
+fn words(delivered: &Delivered) -> String {
+    format!(
+        "{} {} from {} ({} bytes)",
+        delivered.session,
+        delivered.number,
+        delivered.instance,
+        delivered.value.len()
+    )
+}

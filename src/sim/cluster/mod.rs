@@ -1,0 +1,534 @@
+//! The other world: processes, their network and their disks, in virtual time.
+//!
+//! One queue of happenings, ordered by time and then by when they were planned,
+//! drives everything; nothing asks a real clock. The world keeps the contract
+//! of [`crate::protocol::outbox`] to the letter and uses every freedom it leaves:
+//! turns are large or small, syncs take their time, messages wait for them.
+
+mod life;
+mod transit;
+mod turn;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::{Checker, Finding};
+use super::disk::Disk;
+use super::network::{Network, NetworkOptions};
+use super::node::{Clock, Inbox, Input, Machine, Node, State, Waiting};
+use super::random::Random;
+use super::trace::Trace;
+use crate::protocol::acceptor::{self, Acceptor};
+use crate::protocol::client::Client;
+use crate::protocol::learner::Learner;
+use crate::protocol::proposer::Proposer;
+use crate::protocol::{Lookup, ProcessId, Role, Settings, Time};
+use crate::wire::Scope;
+
+pub use transit::{Filter, Passage};
+
+/// What a simulated cluster is made of.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// How many proposers.
+    pub proposers: u16,
+    /// How many learners.
+    pub learners: u16,
+    /// How many clients.
+    pub clients: u16,
+    /// Bytes of values that acceptors with a disk keep in memory; without it
+    /// they have no disk.
+    pub durable: Option<usize>,
+    /// What every role is told; the acceptors are those of its membership.
+    pub settings: Settings,
+    /// How the network behaves.
+    pub network: NetworkOptions,
+    /// Bytes that a socket's receive buffer holds.
+    pub buffer: u32,
+    /// How many parts per million a clock is off at most.
+    pub drift: u32,
+    /// How many datagrams a process takes in one turn at most.
+    pub turn: u64,
+    /// Shortest and longest time of a sync.
+    pub sync: (Duration, Duration),
+    /// Whether a process waits for its sync before it reads on, as the daemons do.
+    pub sync_blocks: bool,
+    /// Probability that a sync fails, which ends the process.
+    pub sync_failure: f64,
+    /// Whether the disk answers lookups in a later turn.
+    pub slow_reads: bool,
+    /// Processes start within this time.
+    pub start: Duration,
+}
+
+impl ClusterOptions {
+    /// One of each role and a majority of `settings`' acceptors, nothing wrong anywhere.
+    pub fn quiet(settings: Settings) -> ClusterOptions {
+        ClusterOptions {
+            proposers: 1,
+            learners: 1,
+            clients: 1,
+            durable: Some(1 << 20),
+            settings,
+            network: NetworkOptions::quiet(),
+            buffer: 212_992,
+            drift: 0,
+            turn: 64,
+            sync: (Duration::from_micros(100), Duration::from_micros(300)),
+            sync_blocks: true,
+            sync_failure: 0.0,
+            slow_reads: false,
+            start: Duration::ZERO,
+        }
+    }
+}
+
+/// Something planned.
+#[derive(Clone, Debug)]
+enum Happening {
+    Arrival {
+        node: usize,
+        /// The port it was sent to, when it was not a group.
+        port: Option<u64>,
+        waiting: Waiting,
+        damaged: bool,
+    },
+    Turn {
+        node: usize,
+        start: u64,
+    },
+    Synced {
+        node: usize,
+        start: u64,
+        written: usize,
+    },
+    Found {
+        node: usize,
+        start: u64,
+        lookup: Lookup,
+    },
+}
+
+/// A happening and its time; of two at one time the one planned first is first.
+#[derive(Clone, Debug)]
+struct Planned {
+    at: Time,
+    order: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Planned) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Planned) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Planned) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// A whole cluster.
+pub struct Cluster {
+    options: ClusterOptions,
+    scope: Scope,
+    now: Time,
+    queue: BinaryHeap<Reverse<Planned>>,
+    planned: u64,
+    steps: u64,
+    nodes: Vec<Node>,
+    /// Which node has which address of its own.
+    ports: BTreeMap<u64, usize>,
+    network: Network,
+    filters: Vec<Filter>,
+    checker: Checker,
+    trace: Trace,
+    struck: BTreeMap<&'static str, u64>,
+    random: Random,
+    disks: Random,
+}
+
+impl Cluster {
+    /// A cluster whose processes start at once, or soon. `aloud` says every
+    /// line of the trace on standard error.
+    pub fn new(seed: u64, options: ClusterOptions, aloud: bool) -> Cluster {
+        let scope = Scope {
+            cluster: seed,
+            config: 1,
+        };
+        let mut cluster = Cluster {
+            scope,
+            now: Time::ZERO,
+            queue: BinaryHeap::new(),
+            planned: 0,
+            steps: 0,
+            nodes: Vec::new(),
+            ports: BTreeMap::new(),
+            network: Network::new(options.network.clone(), Random::new(seed, "network")),
+            filters: Vec::new(),
+            checker: Checker::new(options.settings.membership),
+            trace: Trace::new(scope, aloud),
+            struck: BTreeMap::new(),
+            random: Random::new(seed, "cluster"),
+            disks: Random::new(seed, "disks"),
+            options,
+        };
+        let acceptors: Vec<u16> = cluster
+            .options
+            .settings
+            .membership
+            .acceptors()
+            .iter()
+            .collect();
+        for id in 1..=cluster.options.proposers {
+            cluster.add(Role::Proposer, id);
+        }
+        for id in acceptors {
+            cluster.add(Role::Acceptor, id);
+        }
+        for id in 1..=cluster.options.learners {
+            cluster.add(Role::Learner, id);
+        }
+        for id in 1..=cluster.options.clients {
+            cluster.add(Role::Client, id);
+        }
+        cluster
+    }
+
+    /// Adds a process, which starts now or soon, and says which node it is.
+    pub fn add(&mut self, role: Role, id: u16) -> usize {
+        let drift = u64::from(self.options.drift);
+        let clock = Clock {
+            offset: self.random.between(0, 1 << 40),
+            drift: self.random.between(0, 2 * drift) as i32 - drift as i32,
+        };
+        let me = ProcessId {
+            role,
+            id,
+            incarnation: self.random.number(),
+        };
+        let index = self.nodes.len();
+        let machine = self.machine(me, clock.shows(self.now));
+        let port = self.random.number();
+        self.ports.insert(port, index);
+        let mut node = Node {
+            me,
+            name: Arc::from(""),
+            machine,
+            state: State::Running,
+            start: 0,
+            port,
+            clock,
+            inbox: Inbox::new(self.options.buffer),
+            heard: BTreeMap::new(),
+            sequence: 0,
+            busy: Time::ZERO,
+            turn: None,
+            disk: Disk::new(),
+            durable: self.options.durable.is_some(),
+            syncing: false,
+            held: VecDeque::new(),
+            to_submit: VecDeque::new(),
+            ended: false,
+        };
+        node.rename();
+        self.nodes.push(node);
+        let start = self.random.duration(Duration::ZERO, self.options.start);
+        self.plan_turn(index, self.now + start);
+        index
+    }
+
+    /// A role at its beginning.
+    fn machine(&mut self, me: ProcessId, now: Time) -> Machine {
+        let settings = self.options.settings.clone();
+        let (seed, buffer) = (self.random.number(), self.options.buffer);
+        match me.role {
+            Role::Client => Machine::Client(Client::new(me, settings, seed, now)),
+            Role::Proposer => Machine::Proposer(Proposer::new(me, settings, seed, buffer, now)),
+            Role::Learner => Machine::Learner(Learner::new(me, settings, seed, buffer, now)),
+            Role::Acceptor => {
+                let memory = match self.options.durable {
+                    Some(bytes) => acceptor::Memory::Recent { bytes },
+                    None => acceptor::Memory::Everything,
+                };
+                Machine::Acceptor(Acceptor::new(me, settings, memory, buffer))
+            }
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// How many happenings there were.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// All processes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node of a process.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such process.
+    pub fn node(&self, role: Role, id: u16) -> usize {
+        self.nodes
+            .iter()
+            .position(|node| (node.me.role, node.me.id) == (role, id))
+            .unwrap_or_else(|| panic!("there is no {role} {id}"))
+    }
+
+    /// The nodes of a role.
+    pub fn nodes_of(&self, role: Role) -> Vec<usize> {
+        (0..self.nodes.len())
+            .filter(|&node| self.nodes[node].me.role == role)
+            .collect()
+    }
+
+    /// The observers.
+    pub fn checker(&self) -> &Checker {
+        &self.checker
+    }
+
+    /// The network, to cut and mend it.
+    pub fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// What happened.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Adds a line to the trace.
+    pub fn note(&mut self, note: impl std::fmt::Display) {
+        self.trace.note(self.now, note);
+    }
+
+    /// How often each fault struck.
+    pub fn struck(&self) -> BTreeMap<&'static str, u64> {
+        let mut struck = self.struck.clone();
+        struck.insert("clog", self.network.clogs());
+        struck
+    }
+
+    /// Counts a fault that was done to the cluster from outside.
+    pub fn strike(&mut self, fault: &'static str) {
+        *self.struck.entry(fault).or_insert(0) += 1;
+    }
+
+    /// Loses the datagrams that the filter picks, from now on.
+    pub fn lose_when(&mut self, filter: impl FnMut(Passage<'_>) -> bool + 'static) {
+        self.filters.push(Box::new(filter));
+    }
+
+    /// Takes all filters away.
+    pub fn lose_no_more(&mut self) {
+        self.filters.clear();
+    }
+
+    /// Whether a client has submitted all its values and knows them delivered.
+    pub fn is_done(&self, index: usize) -> bool {
+        match &self.nodes[index].machine {
+            Machine::Client(client) => self.nodes[index].to_submit.is_empty() && client.is_done(),
+            _ => true,
+        }
+    }
+
+    /// How many values a learner has delivered since its last start.
+    pub fn delivered(&self, index: usize) -> usize {
+        self.checker.delivered_by(self.nodes[index].me)
+    }
+
+    /// Whether all running clients are done and all running learners have the
+    /// whole log.
+    pub fn is_complete(&self) -> bool {
+        self.checker.chosen_through() == self.checker.chosen_last()
+            && (0..self.nodes.len()).all(|index| self.is_finished(index))
+    }
+
+    /// Whether there is nothing left that this process must do.
+    fn is_finished(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        !node.is_running()
+            || match node.me.role {
+                Role::Client => node.ended || self.is_done(index),
+                Role::Learner => self.delivered(index) == self.checker.log().len(),
+                Role::Proposer | Role::Acceptor => true,
+            }
+    }
+
+    /// Who is not done, and how far each has come.
+    pub fn unfinished(&self) -> Vec<String> {
+        (0..self.nodes.len())
+            .filter(|&index| !self.is_finished(index))
+            .map(|index| format!("{}{}", self.nodes[index].name, self.progress(index)))
+            .collect()
+    }
+
+    /// How far a learner or a client has come.
+    fn progress(&self, index: usize) -> String {
+        let node = &self.nodes[index];
+        match node.me.role {
+            Role::Learner => format!(
+                " delivered {} of {}",
+                self.delivered(index),
+                self.checker.log().len()
+            ),
+            Role::Client => format!(
+                " has {} to submit and {} acknowledged of {} in the log",
+                node.to_submit.len(),
+                self.checker.acknowledged_to(node.me.id),
+                self.checker.logged_of(node.me.id)
+            ),
+            Role::Proposer | Role::Acceptor => String::new(),
+        }
+    }
+
+    /// What each process says about itself.
+    pub fn summary(&self) -> Vec<String> {
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| {
+                let progress = self.progress(index);
+                let machine = node.machine.summary();
+                format!("{} {:?}{progress}: {machine}", node.name, node.state)
+            })
+            .collect()
+    }
+
+    /// When the next thing happens, if anything is planned.
+    pub fn next_happening(&self) -> Option<Time> {
+        self.queue.peek().map(|Reverse(planned)| planned.at)
+    }
+
+    /// Lets time pass to the deadline, or until `until` holds. Says whether it holds.
+    pub fn run(
+        &mut self,
+        deadline: Time,
+        mut until: impl FnMut(&Cluster) -> bool,
+    ) -> Result<bool, String> {
+        while !until(self) {
+            match self.next_happening() {
+                Some(at) if at <= deadline => self.step()?,
+                _ => {
+                    self.now = self.now.max(deadline);
+                    return Ok(until(self));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets time pass without anything happening in between.
+    pub fn pass(&mut self, to: Time) {
+        debug_assert!(self.next_happening().is_none_or(|at| at >= to));
+        self.now = self.now.max(to);
+    }
+
+    /// Lets the next thing happen.
+    pub fn step(&mut self) -> Finding {
+        let Some(Reverse(planned)) = self.queue.pop() else {
+            return Ok(());
+        };
+        self.now = self.now.max(planned.at);
+        self.steps += 1;
+        match planned.happening {
+            Happening::Arrival {
+                node,
+                port,
+                waiting,
+                damaged,
+            } => self.arrive(node, port, waiting, damaged),
+            Happening::Turn { node, start } => {
+                let state = &mut self.nodes[node];
+                if state.start != start || state.turn != Some(planned.at) {
+                    return Ok(());
+                }
+                state.turn = None;
+                match state.is_running() {
+                    true => self.turn(node)?,
+                    false => return Ok(()),
+                }
+            }
+            Happening::Synced {
+                node,
+                start,
+                written,
+            } => {
+                let state = &mut self.nodes[node];
+                if state.start != start || state.state == State::Dead {
+                    return Ok(());
+                }
+                state.syncing = false;
+                if self.disks.chance(self.options.sync_failure) {
+                    self.strike("failed sync");
+                    self.note(format!("{} fails to sync", self.nodes[node].name));
+                    return self.crash(node);
+                }
+                self.settle(node, written)?;
+                self.sync(node);
+                if self.nodes[node].is_running() {
+                    self.release(node)?;
+                    self.replan(node);
+                }
+            }
+            Happening::Found {
+                node,
+                start,
+                lookup,
+            } => {
+                let state = &mut self.nodes[node];
+                if state.start != start || state.state == State::Dead {
+                    return Ok(());
+                }
+                if state.state == State::Paused {
+                    let later = self.now + Duration::from_millis(10);
+                    self.plan(
+                        later,
+                        Happening::Found {
+                            node,
+                            start,
+                            lookup,
+                        },
+                    );
+                    return Ok(());
+                }
+                let found = state.disk.lookup(lookup);
+                let mut effects = Vec::new();
+                let local = state.clock.shows(self.now);
+                state.machine.take(local, Input::Found(found), &mut effects);
+                state.machine.take(local, Input::Finish, &mut effects);
+                self.carry_out(node, effects)?;
+                self.replan(node);
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, at: Time, happening: Happening) {
+        self.planned += 1;
+        self.queue.push(Reverse(Planned {
+            at,
+            order: self.planned,
+            happening,
+        }));
+    }
+}

@@ -1,0 +1,185 @@
+//! The way of a datagram from one process into the sockets of others.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Cluster, Happening};
+use crate::protocol::{Address, Message, ProcessId};
+use crate::sim::check::Finding;
+use crate::sim::network::Fate;
+use crate::sim::node::{Socket, State, Waiting};
+use crate::sim::trace::Line;
+use crate::wire;
+
+/// A datagram on its way to one receiver, shown to a [`Filter`].
+#[derive(Clone, Copy, Debug)]
+pub struct Passage<'a> {
+    /// Who sends it.
+    pub from: ProcessId,
+    /// Who would hear it.
+    pub to: ProcessId,
+    /// What it says.
+    pub message: &'a Message,
+}
+
+/// Decides which datagrams are lost on purpose: true means lost.
+pub type Filter = Box<dyn FnMut(Passage<'_>) -> bool>;
+
+impl Cluster {
+    /// A datagram reaches a host.
+    pub(super) fn arrive(
+        &mut self,
+        index: usize,
+        port: Option<u64>,
+        mut waiting: Waiting,
+        damaged: bool,
+    ) {
+        let node = &self.nodes[index];
+        if node.state == State::Dead || port.is_some_and(|port| port != node.port) {
+            return;
+        }
+        if damaged {
+            let mut bytes = waiting.bytes.to_vec();
+            let at = self.random.place(bytes.len());
+            bytes[at] ^= 1 << self.random.between(0, 7);
+            waiting.bytes = bytes.into();
+            self.strike("corruption");
+        }
+        let (from, bytes) = (waiting.from, waiting.bytes.clone());
+        let taken = self.nodes[index].inbox.push(waiting);
+        if !taken {
+            self.strike("buffer overflow");
+        }
+        let verb = if taken { "arrives" } else { "overflow" };
+        self.trace_datagram(verb, from, index, bytes);
+        if taken && self.nodes[index].is_running() {
+            self.plan_turn(index, self.now + Cluster::TURN);
+        }
+    }
+
+    /// A message leaves.
+    pub(super) fn transmit(&mut self, index: usize, to: Address, message: &Message) -> Finding {
+        let node = &mut self.nodes[index];
+        let me = node.me;
+        let mut buffer = BytesMut::new();
+        wire::encode(&self.scope, me, node.sequence, message, &mut buffer);
+        node.sequence += 1;
+        let bytes = buffer.freeze();
+        let own = node.port;
+        let port = match to {
+            Address::Process(process) => node.heard.get(&process).copied(),
+            Address::Group(_) => None,
+        };
+        let group = match (to, port) {
+            (Address::Group(role), _) => Some(role),
+            (Address::Process(process), None) => Some(process.role),
+            (Address::Process(_), Some(_)) => None,
+        };
+        let label: Arc<str> = match (group, to) {
+            (Some(role), _) => role.plural().into(),
+            (None, Address::Process(process)) => process.to_string().into(),
+            (None, Address::Group(role)) => role.plural().into(),
+        };
+        let line = Line::Datagram {
+            verb: "sends",
+            from: node.name.clone(),
+            to: label,
+            bytes: bytes.clone(),
+        };
+        self.trace.add(self.now, line);
+        if bytes.len() > self.options.settings.datagram {
+            return Err(format!(
+                "{me} sends a {} of {} bytes, the limit is {}",
+                message.name(),
+                bytes.len(),
+                self.options.settings.datagram
+            ));
+        }
+        self.checker.sent(me, message)?;
+        let receivers: Vec<usize> = match (group, port) {
+            (Some(role), _) => (0..self.nodes.len())
+                .filter(|&other| Socket::is_joined(role, self.nodes[other].me.role))
+                .collect(),
+            (None, Some(port)) => self.ports.get(&port).copied().into_iter().collect(),
+            (None, None) => Vec::new(),
+        };
+        let socket = group.map_or(Socket::Own, Socket::Group);
+        for receiver in receivers {
+            if receiver == index {
+                continue;
+            }
+            let passage = Passage {
+                from: me,
+                to: self.nodes[receiver].me,
+                message,
+            };
+            // Every filter looks, so that those which count see all of it.
+            let mut lost = false;
+            for filter in &mut self.filters {
+                lost |= filter(passage);
+            }
+            if lost {
+                self.trace_datagram("lost on purpose", index, receiver, bytes.clone());
+                continue;
+            }
+            let waiting = Waiting {
+                socket,
+                port: own,
+                from: index,
+                bytes: bytes.clone(),
+            };
+            self.send_one(index, receiver, port, waiting);
+        }
+        Ok(())
+    }
+
+    /// Sends one copy to one receiver, as the network has it.
+    pub(super) fn send_one(&mut self, from: usize, to: usize, port: Option<u64>, waiting: Waiting) {
+        let length = waiting.bytes.len();
+        match self
+            .network
+            .fate(self.now, from, to, length, port.is_none())
+        {
+            Fate::Lost(loss) => {
+                self.strike(loss.name());
+                self.trace_datagram(loss.name(), from, to, waiting.bytes);
+            }
+            Fate::Arrives { at, damaged, again } => {
+                if let Some(again) = again {
+                    self.strike("duplication");
+                    let copy = Happening::Arrival {
+                        node: to,
+                        port,
+                        waiting: waiting.clone(),
+                        damaged: false,
+                    };
+                    self.plan(again, copy);
+                }
+                let arrival = Happening::Arrival {
+                    node: to,
+                    port,
+                    waiting,
+                    damaged,
+                };
+                self.plan(at, arrival);
+            }
+        }
+    }
+
+    pub(super) fn trace_datagram(
+        &mut self,
+        verb: &'static str,
+        from: usize,
+        to: usize,
+        bytes: Bytes,
+    ) {
+        let line = Line::Datagram {
+            verb,
+            from: self.nodes[from].name.clone(),
+            to: self.nodes[to].name.clone(),
+            bytes,
+        };
+        self.trace.add(self.now, line);
+    }
+}

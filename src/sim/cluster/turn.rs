@@ -1,0 +1,216 @@
+//! What a process does when it is its turn: it reads, thinks, writes, syncs, sends.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Cluster, Happening};
+use crate::protocol::Time;
+use crate::sim::check::Finding;
+use crate::sim::node::{Effect, Held, Input, Machine};
+use crate::wire;
+
+impl Cluster {
+    /// The time a turn takes.
+    pub(super) const TURN: Duration = Duration::from_micros(10);
+
+    /// The time that each datagram in it takes on top.
+    const DATAGRAM: Duration = Duration::from_micros(2);
+
+    /// One turn of a process.
+    pub(super) fn turn(&mut self, index: usize) -> Finding {
+        let most = self.random.between(1, self.options.turn);
+        let local = self.nodes[index].clock.shows(self.now);
+        let mut effects = Vec::new();
+        let mut taken = 0;
+        while taken < most {
+            let node = &mut self.nodes[index];
+            let Some(waiting) = node.inbox.pop() else {
+                break;
+            };
+            taken += 1;
+            match wire::decode(&self.scope, waiting.bytes) {
+                Ok(datagram) => {
+                    node.heard.insert(datagram.sender, waiting.port);
+                    let input = Input::Message(datagram.sender, datagram.message);
+                    node.machine.take(local, input, &mut effects);
+                }
+                Err(_) => self.strike("rejected datagram"),
+            }
+        }
+        self.feed(index);
+        let node = &mut self.nodes[index];
+        if node.machine.next_timeout().is_some_and(|due| due <= local) {
+            node.machine.take(local, Input::Timeout, &mut effects);
+        }
+        node.machine.take(local, Input::Finish, &mut effects);
+        node.busy = self.now + Cluster::TURN + Cluster::DATAGRAM * taken as u32;
+        self.carry_out(index, effects)?;
+        self.replan(index);
+        Ok(())
+    }
+
+    /// Hands a client the values whose time has come.
+    pub(super) fn feed(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let local = node.clock.shows(self.now);
+        let Machine::Client(client) = &mut node.machine else {
+            return;
+        };
+        while !node.ended && client.wants_more() {
+            match node.to_submit.front() {
+                Some((at, _)) if *at <= self.now => {
+                    let (_, value) = node.to_submit.pop_front().expect("it has a front");
+                    client.submit(local, value);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Does what a role wants done, in order.
+    pub(super) fn carry_out(&mut self, index: usize, effects: Vec<Effect>) -> Finding {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            let me = self.nodes[index].me;
+            match effect {
+                Effect::Send(to, message) => {
+                    let node = &mut self.nodes[index];
+                    let after = node.disk.written();
+                    node.held.push_back(Held { after, to, message });
+                }
+                Effect::Record(record) => self.nodes[index].disk.write(record),
+                Effect::Lookup(lookup) => {
+                    self.strike("lookup");
+                    if self.options.slow_reads {
+                        let delay = self
+                            .disks
+                            .duration(self.options.sync.0, self.options.sync.1);
+                        let start = self.nodes[index].start;
+                        let happening = Happening::Found {
+                            node: index,
+                            start,
+                            lookup,
+                        };
+                        self.plan(self.now + delay, happening);
+                    } else {
+                        let node = &mut self.nodes[index];
+                        let found = node.disk.lookup(lookup);
+                        let local = node.clock.shows(self.now);
+                        let mut more = Vec::new();
+                        node.machine.take(local, Input::Found(found), &mut more);
+                        effects.extend(more);
+                    }
+                }
+                Effect::Delivered(position, delivered) => {
+                    self.note(format!(
+                        "{} delivers {position}: {} {} at {}, {} bytes",
+                        self.nodes[index].name,
+                        delivered.session,
+                        delivered.number,
+                        delivered.instance,
+                        delivered.value.len()
+                    ));
+                    self.checker.delivered(me, position, &delivered)?;
+                }
+                Effect::Acknowledged(values) => {
+                    self.note(format!("{} has {values} more", self.nodes[index].name));
+                    self.checker.acknowledged(me.id, values)?;
+                }
+                Effect::Evicted(lost) => {
+                    self.note(format!(
+                        "{} is evicted, {lost} lost",
+                        self.nodes[index].name
+                    ));
+                    self.nodes[index].ended |= lost > 0;
+                }
+                Effect::Note(note) => self.note(format!("{} {note}", self.nodes[index].name)),
+            }
+        }
+        if self.nodes[index].durable {
+            self.sync(index);
+        } else {
+            self.settle(index, usize::MAX)?;
+        }
+        self.release(index)
+    }
+
+    /// Begins a sync when there is something to sync and none is under way.
+    pub(super) fn sync(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let written = node.disk.written();
+        if node.syncing || written == node.disk.synced() {
+            return;
+        }
+        node.syncing = true;
+        let start = node.start;
+        let (from, through) = self.options.sync;
+        let at = self.now + self.disks.duration(from, through);
+        let happening = Happening::Synced {
+            node: index,
+            start,
+            written,
+        };
+        self.plan(at, happening);
+    }
+
+    /// The records through the `written`th are safe; the observers look at them.
+    pub(super) fn settle(&mut self, index: usize, written: usize) -> Finding {
+        let node = &mut self.nodes[index];
+        for record in node.disk.sync(written) {
+            self.checker.recorded(node.me.id, record)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what need not wait any more.
+    pub(super) fn release(&mut self, index: usize) -> Finding {
+        loop {
+            let node = &mut self.nodes[index];
+            match node.held.front() {
+                Some(held) if held.after <= node.disk.synced() => {
+                    let held = node.held.pop_front().expect("it has a front");
+                    self.transmit(index, held.to, &held.message)?;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Plans the next turn of a process from what it waits for.
+    pub(super) fn replan(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        let mut next = node
+            .machine
+            .next_timeout()
+            .map(|due| node.clock.reaches(due));
+        if !node.inbox.is_empty() {
+            next = Some(self.now);
+        }
+        if let Machine::Client(client) = &node.machine
+            && let Some((at, _)) = node.to_submit.front()
+            && !node.ended
+            && client.wants_more()
+        {
+            next = Some(next.map_or(*at, |next| next.min(*at)));
+        }
+        if let Some(at) = next {
+            self.plan_turn(index, at);
+        }
+    }
+
+    /// Plans a turn at this time, or as soon as the process is free.
+    pub(super) fn plan_turn(&mut self, index: usize, at: Time) {
+        let node = &mut self.nodes[index];
+        let waits = self.options.sync_blocks && node.syncing;
+        if !node.is_running() || waits {
+            return;
+        }
+        let at = at.max(node.busy).max(self.now);
+        if node.turn.is_some_and(|turn| turn <= at) {
+            return;
+        }
+        node.turn = Some(at);
+        let start = node.start;
+        self.plan(at, Happening::Turn { node: index, start });
+    }
+}

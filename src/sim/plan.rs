@@ -1,0 +1,197 @@
+//! What one seed stands for: a cluster, its work, and the faults it lives through.
+//!
+//! Each class of faults is on or off by a throw of its own. Runs in which all is
+//! a little wrong look much alike; runs with a few things very wrong do not.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::cluster::ClusterOptions;
+use super::fault::FaultOptions;
+use super::network::NetworkOptions;
+use super::random::Random;
+use crate::protocol::{AcceptorSet, Membership, Settings, Time};
+
+/// All that is drawn from a seed before the run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The cluster.
+    pub cluster: ClusterOptions,
+    /// What goes wrong.
+    pub faults: FaultOptions,
+    /// How long it goes wrong.
+    pub trouble: Duration,
+    /// The network after that.
+    pub healed: NetworkOptions,
+    /// What is submitted: by which client, when, what. Ascending in time.
+    pub work: Vec<(u16, Time, Bytes)>,
+    /// Whether a learner starts after all is done.
+    pub late_learner: bool,
+    /// Whether the proposers and clients are gone by then.
+    pub late_and_quiet: bool,
+}
+
+impl Plan {
+    /// Draws a plan.
+    pub fn new(seed: u64) -> Plan {
+        let mut random = Random::new(seed, "plan");
+        let trouble = random.duration(Duration::from_millis(500), Duration::from_secs(6));
+        let cluster = cluster(&mut random);
+        let work = work(&mut random, &cluster, trouble);
+        Plan {
+            faults: faults(&mut random),
+            healed: healed(&mut random),
+            late_learner: random.chance(0.4),
+            late_and_quiet: random.chance(0.5),
+            cluster,
+            trouble,
+            work,
+        }
+    }
+}
+
+fn cluster(random: &mut Random) -> ClusterOptions {
+    let acceptors = random.pick(&[3, 3, 5]);
+    let mut settings = Settings::new(Membership::majority(AcceptorSet::first(acceptors)));
+    settings.datagram = random.pick(&[1_472, 1_472, 8_972, 65_507]);
+    settings.window = random.pick(&[1, 3, 16, 64]);
+    if random.chance(0.2) {
+        settings.pause = random.duration(Duration::ZERO, Duration::from_millis(10));
+    }
+    let durable = random.chance(0.75);
+    let memory = random.pick(&[1, 2_000, 20_000, 1 << 20]);
+    let slowest = random.pick(&[0, 1, 5, 30]);
+    ClusterOptions {
+        proposers: random.between(1, 3) as u16,
+        learners: random.between(1, 4) as u16,
+        clients: match random.chance(0.2) {
+            true => random.between(4, 8) as u16,
+            false => random.between(1, 3) as u16,
+        },
+        durable: durable.then_some(memory),
+        network: network(random),
+        buffer: random.pick(&[212_992, 212_992, 425_984, 8 << 20]),
+        drift: random.pick(&[0, 100, 50_000]),
+        turn: random.pick(&[1, 8, 64, 256]),
+        sync: (Duration::ZERO, Duration::from_millis(slowest)),
+        sync_blocks: random.chance(0.7),
+        sync_failure: if random.chance(0.1) { 0.003 } else { 0.0 },
+        slow_reads: random.chance(0.3),
+        start: random.pick(&[Duration::ZERO, Duration::from_millis(500)]),
+        settings,
+    }
+}
+
+fn network(random: &mut Random) -> NetworkOptions {
+    let mut network = NetworkOptions::quiet();
+    if random.chance(0.5) {
+        network.loss = random.probability(0.3);
+    }
+    if random.chance(0.25) {
+        network.fragment_loss = random.probability(0.02);
+    }
+    if random.chance(0.5) {
+        network.duplication = random.probability(0.5);
+        network.replay = random.pick(&[
+            Duration::from_millis(1),
+            Duration::from_millis(50),
+            Duration::from_secs(2),
+        ]);
+    }
+    if random.chance(0.25) {
+        network.corruption = random.probability(0.05);
+    }
+    if random.chance(0.6) {
+        network.delay = random.duration(Duration::ZERO, Duration::from_millis(30));
+        network.jitter = random.duration(Duration::ZERO, Duration::from_millis(100));
+        if random.chance(0.5) {
+            network.delay /= 20;
+            network.jitter /= 20;
+        }
+    }
+    if random.chance(0.3) {
+        network.clog = random.probability(0.02);
+        network.clog_mean = random.duration(Duration::ZERO, Duration::from_secs(5));
+    }
+    network
+}
+
+/// Not perfect, but good enough to demand progress.
+fn healed(random: &mut Random) -> NetworkOptions {
+    let mut network = NetworkOptions::quiet();
+    if random.chance(0.4) {
+        network.loss = random.probability(0.1);
+        network.duplication = random.probability(0.1);
+        network.replay = Duration::from_millis(5);
+    }
+    network.delay = random.duration(Duration::ZERO, Duration::from_millis(1));
+    network.jitter = random.duration(Duration::ZERO, Duration::from_millis(2));
+    network
+}
+
+fn faults(random: &mut Random) -> FaultOptions {
+    let mut kind = |probability| {
+        random.chance(probability).then(|| {
+            (
+                random.duration(Duration::from_millis(100), Duration::from_secs(2)),
+                random.duration(Duration::from_millis(1), Duration::from_secs(2)),
+            )
+        })
+    };
+    FaultOptions {
+        crash: kind(0.5),
+        pause: kind(0.3),
+        partition: kind(0.4),
+        stall: kind(0.2),
+        leap: kind(0.1).map(|(mean, _)| mean),
+        crash_clients: random.chance(0.3),
+        leave_dead: random.chance(0.5),
+        leave_deaf: random.chance(0.2),
+        leave_cut_off: random.chance(0.2),
+    }
+}
+
+fn work(
+    random: &mut Random,
+    cluster: &ClusterOptions,
+    trouble: Duration,
+) -> Vec<(u16, Time, Bytes)> {
+    let mut work = Vec::new();
+    let large = random.chance(0.15);
+    for client in 1..=cluster.clients {
+        let values = random.pick(&[0, 1, 10, 40, 100]);
+        let span = match random.chance(0.5) {
+            true => trouble.as_nanos() as u64,
+            false => 0,
+        };
+        let mut times: Vec<u64> = (0..values).map(|_| random.between(0, span)).collect();
+        times.sort_unstable();
+        for (number, at) in times.into_iter().enumerate() {
+            work.push((client, Time(at), value(random, client, number)));
+        }
+        if large && client <= 2 {
+            let length = random.between(100 << 10, 300 << 10) as usize;
+            let bytes: Vec<u8> = (0..length).map(|at| (at / 7) as u8).collect();
+            let at = random.between(0, span);
+            work.push((client, Time(at), bytes.into()));
+        }
+    }
+    // Stable: what a client submits at one time keeps its order.
+    work.sort_by_key(|(_, at, _)| *at);
+    work
+}
+
+/// Mostly short and telling, sometimes empty, sometimes equal to others.
+fn value(random: &mut Random, client: u16, number: usize) -> Bytes {
+    match random.between(0, 19) {
+        0 => Bytes::new(),
+        1 => Bytes::from_static(b"the same"),
+        2 => {
+            let mut bytes = vec![b'.'; random.between(1, 4_000) as usize];
+            bytes[0] = number as u8;
+            bytes.into()
+        }
+        _ => format!("c{client}-{number}").into(),
+    }
+}
