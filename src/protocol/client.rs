@@ -48,6 +48,8 @@ pub struct Client {
     /// The leader that granted the credit.
     leader: Option<ProcessId>,
     round_trip: RoundTrip,
+    /// When something was last sent again.
+    resent: Option<Time>,
     /// With pacing, when the next datagram may leave.
     paced_until: Time,
     retransmit_at: Option<Time>,
@@ -129,6 +131,7 @@ impl Client {
             in_flight: 0,
             leader: None,
             round_trip: RoundTrip::new(settings.repropose.0),
+            resent: None,
             paced_until: now,
             retransmit_at: None,
             inquire_at: Some(now),
@@ -277,6 +280,7 @@ impl Client {
         let chunk = &mut self.chunks[index];
         chunk.sent = now;
         chunk.again = true;
+        self.resent = Some(now);
         let run = chunk.run.clone();
         out.send(
             Address::Group(Role::Proposer),
@@ -316,7 +320,10 @@ impl Client {
             let chunk = self.chunks.pop_front().expect("there is a first");
             self.in_flight -= chunk.cost;
             self.window = (self.window + chunk.cost).min(self.credit);
-            if !chunk.again {
+            // What was sent before the last repetition has waited for it, which
+            // says nothing about the way.
+            let waited = self.resent.is_some_and(|resent| chunk.sent <= resent);
+            if !chunk.again && !waited {
                 self.round_trip.sample(now.since(chunk.sent));
             }
             if chunk.values > 0 {
@@ -326,10 +333,16 @@ impl Client {
                 });
             }
         }
-        match self.chunks.is_empty() {
-            true => self.retransmit_at = None,
-            false => self.arm(now),
+        let Some(oldest) = self.chunks.front() else {
+            self.retransmit_at = None;
+            return;
+        };
+        // It would have come along, had it arrived: where one datagram was lost,
+        // most often several were, and each must not cost a timeout of its own.
+        if now.since(oldest.sent) >= self.round_trip.timeout(&self.settings) {
+            self.resend(0, now, out);
         }
+        self.arm(now);
     }
 
     /// The log refused this session while values were outstanding.
