@@ -7,8 +7,10 @@ use super::recovery::Recovery;
 use super::submissions::Submissions;
 use super::{Event, Proposer};
 use crate::protocol::jitter::Jitter;
+use crate::protocol::roster::Roster;
 use crate::protocol::{
     Address, Ballot, Instance, Message, Outbox, Payload, ProcessId, Role, Settings, Span, Time,
+    Vote,
 };
 
 /// What a proposer has while it leads.
@@ -17,12 +19,22 @@ pub struct Leader {
     pipeline: Pipeline,
     /// The watermark reported last.
     reported: Instance,
+    /// Where phase 1 ended: what lies behind is decided in this ballot.
+    began: Instance,
     heartbeat_at: Time,
     /// When each acceptor was last heard.
     heard: BTreeMap<u16, Time>,
     /// The past being proposed again for a stuck learner.
-    repair: Option<Recovery>,
-    repair_at: Time,
+    repair: Option<Repair>,
+}
+
+/// A repair in progress.
+#[derive(Clone, Debug)]
+struct Repair {
+    recovery: Recovery,
+    /// When to ask again for what is still to be reported, and how often yet.
+    ask_at: Time,
+    attempts: u32,
 }
 
 impl Leader {
@@ -32,16 +44,27 @@ impl Leader {
     /// Bytes of values sent for one repair.
     const REPAIR_BYTES: usize = 256 << 10;
 
+    /// How often a repair is asked for without an answer that helps. The learner
+    /// asks again, should it still need it.
+    const REPAIR_ATTEMPTS: u32 = 10;
+
     /// The leader of a ballot whose phase 1 is complete.
     pub fn new(now: Time, recovery: Recovery) -> Leader {
         let decided = recovery.from().previous();
+        let ballot = recovery.ballot;
+        let heard = recovery.heard().iter().map(|id| (id, now)).collect();
+        let found = recovery
+            .into_votes()
+            .into_iter()
+            .map(|(instance, (_, value))| (instance, value))
+            .collect();
         Leader {
             reported: decided,
+            began: decided,
             heartbeat_at: now,
-            heard: recovery.heard().iter().map(|id| (id, now)).collect(),
+            heard,
             repair: None,
-            repair_at: now,
-            pipeline: Pipeline::new(recovery.ballot, decided, recovery.into_votes()),
+            pipeline: Pipeline::new(ballot, decided, found),
         }
     }
 
@@ -167,11 +190,6 @@ impl Leader {
         self.send_again(overdue, out);
     }
 
-    /// The repair in progress.
-    pub fn repair_mut(&mut self) -> Option<&mut Recovery> {
-        self.repair.as_mut()
-    }
-
     /// A learner cannot complete decided instances: ask a quorum for them in this
     /// ballot, to propose the highest votes again.
     pub fn begin_repair(
@@ -185,13 +203,17 @@ impl Leader {
             .through
             .min(self.decided())
             .min(span.from.plus(Self::REPAIR_SPAN - 1));
-        let asked_lately = self.repair.is_some() && now < self.repair_at;
-        if span.from == Instance::ZERO || span.from > through || asked_lately {
+        // One at a time, and to its end: pages are lost, and a repair that began
+        // anew with each of the learner's requests might never end.
+        if span.from == Instance::ZERO || span.from > through || self.repair.is_some() {
             return;
         }
         let ballot = self.ballot();
-        self.repair = Some(Recovery::new(ballot, span.from, Some(through)));
-        self.repair_at = now + settings.repropose.1;
+        self.repair = Some(Repair {
+            recovery: Recovery::new(ballot, span.from, Some(through)),
+            ask_at: now + settings.repropose.0,
+            attempts: 1,
+        });
         out.send(
             Address::Group(Role::Acceptor),
             Message::Prepare {
@@ -202,10 +224,68 @@ impl Leader {
         );
     }
 
-    /// A quorum has told its votes of the past: propose the highest again. They
-    /// lie below the watermark of this ballot, so hearing them is enough.
-    pub fn repair(&mut self, out: &mut Outbox<Proposer>) {
-        let Some(recovery) = self.repair.take() else {
+    /// An acceptor told votes of the past. When a quorum has told all that was
+    /// asked for, the highest are proposed again. They lie below the watermark of
+    /// this ballot, so hearing them is enough.
+    pub fn promised(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        (first, through): (Instance, Option<Instance>),
+        votes: Vec<Vote>,
+        settings: &Settings,
+        out: &mut Outbox<Proposer>,
+    ) {
+        self.heard(now, from);
+        let Some(repair) = &mut self.repair else {
+            return;
+        };
+        let further = repair.recovery.add(from.id, first, through, votes);
+        if repair.recovery.is_complete(&settings.membership) {
+            self.propose_past(out);
+        } else if further && let Some(gap) = repair.recovery.gap(from.id) {
+            repair.attempts = 0;
+            repair.ask_at = now + settings.repropose.0;
+            let (ballot, through) = (repair.recovery.ballot, repair.recovery.through());
+            out.send(
+                Address::Process(from),
+                Message::Prepare {
+                    ballot,
+                    from: gap,
+                    through,
+                },
+            );
+        }
+    }
+
+    /// Asks again for what a repair still lacks, or gives it up.
+    pub fn ask_overdue(
+        &mut self,
+        now: Time,
+        settings: &Settings,
+        roster: &Roster,
+        out: &mut Outbox<Proposer>,
+    ) {
+        let Some(repair) = &mut self.repair else {
+            return;
+        };
+        if repair.ask_at > now {
+            return;
+        }
+        if repair.attempts == Self::REPAIR_ATTEMPTS {
+            self.repair = None;
+            return;
+        }
+        repair.attempts += 1;
+        repair.ask_at = now + settings.repropose.0;
+        repair
+            .recovery
+            .ask(&settings.membership, roster, repair.attempts, out);
+    }
+
+    /// Proposes again what a repair has found.
+    fn propose_past(&mut self, out: &mut Outbox<Proposer>) {
+        let Some(Repair { recovery, .. }) = self.repair.take() else {
             return;
         };
         let from = recovery.from();
@@ -220,7 +300,13 @@ impl Leader {
         }
         let mut bytes = 0;
         let mut instances = 0;
-        for (instance, value) in votes {
+        for (instance, (voted, value)) in votes {
+            // What this leader decided itself has votes of its ballot at a quorum.
+            // Pages without one are late copies from phase 1, when there were none
+            // yet: what they tell may be another value than the one decided since.
+            if instance > self.began && voted != self.ballot() {
+                continue;
+            }
             bytes += value.len();
             instances += 1;
             self.send(Proposal { instance, value }, out);
@@ -233,9 +319,13 @@ impl Leader {
 
     /// When something is to be done.
     pub fn next_timeout(&self, now: Time, hungry: bool) -> Time {
-        self.pipeline
-            .next_timeout(now, hungry)
-            .map_or(self.heartbeat_at, |at| at.min(self.heartbeat_at))
+        [
+            self.pipeline.next_timeout(now, hungry),
+            self.repair.as_ref().map(|repair| repair.ask_at),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.heartbeat_at, Time::min)
     }
 
     /// Sends proposals that were sent before.

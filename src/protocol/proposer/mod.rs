@@ -104,6 +104,8 @@ struct Candidate {
     /// When to ask again, and when to give up.
     ask_at: Time,
     give_up_at: Time,
+    /// How often it has asked.
+    attempts: u32,
 }
 
 impl Proposer {
@@ -164,6 +166,15 @@ impl Proposer {
         }
     }
 
+    /// The ballot in which it leads or asks to lead.
+    fn mine(&self) -> Option<Ballot> {
+        match &self.stage {
+            Stage::Follower => None,
+            Stage::Candidate(candidate) => Some(candidate.recovery.ballot),
+            Stage::Leader(leader) => Some(leader.ballot()),
+        }
+    }
+
     /// A higher ballot was seen.
     fn note_ballot(&mut self, ballot: Ballot) {
         if !ballot.leaps_over(self.highest) {
@@ -186,6 +197,7 @@ impl Proposer {
             busy: AcceptorSet::EMPTY,
             ask_at: now,
             give_up_at: now + self.jitter.between(patience * 8, patience * 16),
+            attempts: 0,
         });
         self.ask(now, out);
     }
@@ -197,14 +209,13 @@ impl Proposer {
         };
         let (least, most) = self.settings.repropose;
         candidate.ask_at = now + self.jitter.between(least / 2, most / 2);
-        out.send(
-            Address::Group(Role::Acceptor),
-            Message::Prepare {
-                ballot: candidate.recovery.ballot,
-                from: candidate.recovery.first_gap(&self.settings.membership),
-                through: None,
-            },
+        candidate.recovery.ask(
+            &self.settings.membership,
+            &self.roster,
+            candidate.attempts,
+            out,
         );
+        candidate.attempts += 1;
     }
 
     /// Becomes a follower again.
@@ -228,41 +239,31 @@ impl Proposer {
         votes: Vec<Vote>,
         out: &mut Outbox<Self>,
     ) {
-        let membership = self.settings.membership;
-        let decided = self.watermarks.highest().through;
-        let recovery = match &mut self.stage {
-            Stage::Candidate(candidate) => {
-                candidate.recovery.skip_to(decided.next());
-                candidate.busy.remove(from.id);
-                &mut candidate.recovery
-            }
-            Stage::Leader(leader) => {
-                leader.heard(now, from);
-                match leader.repair_mut() {
-                    Some(recovery) => recovery,
-                    None => return,
-                }
-            }
-            Stage::Follower => return,
+        if let Stage::Leader(leader) = &mut self.stage
+            && leader.ballot() == ballot
+        {
+            leader.promised(now, from, (first, through), votes, &self.settings, out);
+            return;
+        }
+        let Stage::Candidate(candidate) = &mut self.stage else {
+            return;
         };
+        let recovery = &mut candidate.recovery;
         if recovery.ballot != ballot {
             return;
         }
-        recovery.add(from.id, first, through, votes);
-        if recovery.is_complete(&membership) {
-            match &mut self.stage {
-                Stage::Leader(leader) => leader.repair(out),
-                _ => self.lead(now, out),
-            }
-            return;
-        }
-        if let Some(gap) = recovery.gap(from.id) {
+        candidate.busy.remove(from.id);
+        recovery.skip_to(self.watermarks.highest().through.next());
+        let further = recovery.add(from.id, first, through, votes);
+        if recovery.is_complete(&self.settings.membership) {
+            self.lead(now, out);
+        } else if further && let Some(gap) = recovery.gap(from.id) {
             out.send(
                 Address::Process(from),
                 Message::Prepare {
                     ballot,
                     from: gap,
-                    through: recovery.through(),
+                    through: None,
                 },
             );
         }
@@ -324,11 +325,7 @@ impl Proposer {
         if ballot < self.leader {
             return;
         }
-        let mine = match &self.stage {
-            Stage::Follower => None,
-            Stage::Candidate(candidate) => Some(candidate.recovery.ballot),
-            Stage::Leader(leader) => Some(leader.ballot()),
-        };
+        let mine = self.mine();
         if mine.is_none_or(|mine| ballot > mine) {
             self.leader = ballot;
             if mine.is_some() {
@@ -466,7 +463,14 @@ impl Process for Proposer {
                 },
             ) if self.roster.admits(from) => {
                 self.watermarks.note(watermark);
-                self.handle_promise(now, from, ballot, (first, through), votes, out);
+                self.note_ballot(watermark.ballot);
+                // A higher ballot has decided something, perhaps another value
+                // than this ballot would find in reports from before that.
+                if self.mine().is_some_and(|mine| mine < watermark.ballot) {
+                    self.follow(now, out);
+                } else {
+                    self.handle_promise(now, from, ballot, (first, through), votes, out);
+                }
             }
             (Role::Acceptor, Message::Nack { ballot, promised }) if self.roster.admits(from) => {
                 self.handle_nack(now, ballot, promised, out);
@@ -531,6 +535,7 @@ impl Process for Proposer {
             Stage::Leader(leader) => {
                 let (settings, jitter) = (&self.settings, &mut self.jitter);
                 leader.send_overdue(now, settings, jitter, out);
+                leader.ask_overdue(now, settings, &self.roster, out);
                 if leader.heartbeat_at() <= now {
                     if leader.hears_quorum(now, settings) {
                         leader.beat(now, settings, out);

@@ -18,7 +18,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::protocol::{AcceptorSet, Ballot, Instance, Membership, Vote};
+use super::Proposer;
+use crate::protocol::roster::Roster;
+use crate::protocol::{
+    AcceptorSet, Address, Ballot, Instance, Membership, Message, Outbox, Role, Vote,
+};
 
 /// A phase 1 in progress.
 #[derive(Clone, Debug)]
@@ -101,14 +105,16 @@ impl Recovery {
         }
     }
 
-    /// Takes in one page of a promise in this ballot.
+    /// Takes in one page of a promise in this ballot. Says whether the acceptor
+    /// came further with it: a page that was heard before calls for no other.
     pub fn add(
         &mut self,
         acceptor: u16,
         from: Instance,
         through: Option<Instance>,
         votes: Vec<Vote>,
-    ) {
+    ) -> bool {
+        let before = self.gap(acceptor);
         self.covered.entry(acceptor).or_default().add(from, through);
         for vote in votes {
             let wanted = vote.instance >= self.from
@@ -122,6 +128,7 @@ impl Recovery {
                 self.votes.insert(vote.instance, (vote.ballot, value));
             }
         }
+        self.gap(acceptor) != before
     }
 
     /// From where on this acceptor still has something to report.
@@ -137,14 +144,50 @@ impl Recovery {
         self.covered.keys().copied().collect()
     }
 
-    /// The first instance that any acceptor has not reported yet.
-    pub fn first_gap(&self, membership: &Membership) -> Instance {
+    /// The acceptors that have not reported everything, and from where on.
+    pub fn gaps(&self, membership: &Membership) -> Vec<(u16, Instance)> {
         membership
             .acceptors()
             .iter()
-            .filter_map(|acceptor| self.gap(acceptor))
-            .min()
-            .unwrap_or(self.from)
+            .filter_map(|acceptor| Some((acceptor, self.gap(acceptor)?)))
+            .collect()
+    }
+
+    /// Asks again for what is still to be reported: each acceptor that was heard
+    /// for what it has left, and all of them from the beginning when one was never
+    /// heard, or now and then, since one that was restarted has moved.
+    pub fn ask(
+        &self,
+        membership: &Membership,
+        roster: &Roster,
+        attempts: u32,
+        out: &mut Outbox<Proposer>,
+    ) {
+        let (ballot, through) = (self.ballot, self.through);
+        let mut unheard = attempts.is_multiple_of(4).then_some(self.from);
+        for (acceptor, from) in self.gaps(membership) {
+            match roster.process(acceptor) {
+                Some(process) if self.covered.contains_key(&acceptor) => out.send(
+                    Address::Process(process),
+                    Message::Prepare {
+                        ballot,
+                        from,
+                        through,
+                    },
+                ),
+                _ => unheard = Some(self.from),
+            }
+        }
+        if let Some(from) = unheard {
+            out.send(
+                Address::Group(Role::Acceptor),
+                Message::Prepare {
+                    ballot,
+                    from,
+                    through,
+                },
+            );
+        }
     }
 
     /// Whether a quorum has reported everything.
@@ -158,12 +201,10 @@ impl Recovery {
     }
 
     /// What must be proposed again: for every instance the vote of the highest
-    /// ballot. Call it when complete: only then is an instance without a vote free.
-    pub fn into_votes(self) -> BTreeMap<Instance, Bytes> {
+    /// ballot, and that ballot. Call it when complete: only then is an instance
+    /// without a vote free.
+    pub fn into_votes(self) -> BTreeMap<Instance, (Ballot, Bytes)> {
         self.votes
-            .into_iter()
-            .map(|(instance, (_, value))| (instance, value))
-            .collect()
     }
 }
 
@@ -205,15 +246,16 @@ mod tests {
         recovery.add(2, Instance(1), None, vec![vote(2, 5, "new")]);
         assert!(recovery.is_complete(&three()));
         let votes = recovery.into_votes();
-        assert_eq!(votes[&Instance(2)], "new");
-        assert_eq!(votes[&Instance(4)], "x");
+        assert_eq!(votes[&Instance(2)].1, "new");
+        assert_eq!(votes[&Instance(4)].1, "x");
         assert!(!votes.contains_key(&Instance(3)), "a hole, free to fill");
     }
 
     #[test]
     fn the_first_page_is_not_the_whole_promise() {
         let mut recovery = Recovery::new(ballot(9), Instance(1), None);
-        recovery.add(1, Instance(1), Some(Instance(3)), vec![]);
+        assert!(recovery.add(1, Instance(1), Some(Instance(3)), vec![]));
+        assert!(!recovery.add(1, Instance(1), Some(Instance(3)), vec![]));
         recovery.add(2, Instance(1), None, vec![]);
         assert!(!recovery.is_complete(&three()));
         assert_eq!(recovery.gap(1), Some(Instance(4)));
