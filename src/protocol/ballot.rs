@@ -37,6 +37,11 @@ impl Ballot {
     /// enormous round would otherwise leave no ballot above it, for ever.
     pub const MAX_LEAP: u64 = 1 << 32;
 
+    /// The only process that may propose in this ballot: a proposer's id and incarnation.
+    pub fn owner(self) -> (u16, u64) {
+        (self.proposer, self.incarnation)
+    }
+
     /// Whether this ballot lies absurdly far ahead of `known`.
     pub fn leaps_over(self, known: Ballot) -> bool {
         self.round > known.round.saturating_add(Self::MAX_LEAP)

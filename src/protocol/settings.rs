@@ -1,4 +1,4 @@
-//! What every role is told at its start.
+//! What every role is told at its start, and the limits that follow from it.
 
 use std::time::Duration;
 
@@ -24,6 +24,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Bytes of a datagram that are not a batch: the header and the tag, and the
+    /// fields of the message that needs most of them, a promise or an answer to
+    /// a learner with a single vote. A batch that fits the 2a must fit these too,
+    /// or it could be chosen and then never be told.
+    pub const HEADROOM: usize = 220;
+
+    /// Bytes of a batch that are a run's own fields.
+    pub const RUN_HEADROOM: usize = 48;
+
     /// The settings that `paxos.conf` has by default, for this membership.
     pub fn new(membership: Membership) -> Settings {
         Settings {
@@ -35,5 +44,35 @@ impl Settings {
             catch_up: Duration::from_secs(1),
             pause: Duration::ZERO,
         }
+    }
+
+    /// Bytes that a batch may have.
+    pub fn batch_limit(&self) -> usize {
+        self.datagram - Self::HEADROOM
+    }
+
+    /// Bytes that the items of one run may have together.
+    pub fn run_limit(&self) -> usize {
+        self.batch_limit() - Self::RUN_HEADROOM
+    }
+
+    /// How long acceptors put candidates off after they heard a leader.
+    pub fn lease(&self) -> Duration {
+        self.heartbeat * 3
+    }
+
+    /// How long a proposer must hear no leader before it becomes a candidate.
+    /// Longer than the acceptors' [`Settings::lease`], or candidates would come
+    /// too early every time.
+    pub fn patience(&self) -> Duration {
+        self.heartbeat * 5
+    }
+
+    /// What a datagram of `length` bytes takes of a socket's receive buffer. The
+    /// kernel counts the memory it allocated, not the bytes: measured on Linux,
+    /// 832 bytes for the smallest, twice its length for one of middle size,
+    /// 71,000 for the largest.
+    pub fn buffer_cost(length: usize) -> u64 {
+        (1_024 + 2 * length as u64).min(71_000)
     }
 }

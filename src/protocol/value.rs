@@ -63,7 +63,7 @@ impl fmt::Display for Session {
 ///
 /// Encoded, a payload is its length; the bytes themselves follow after all
 /// fields, as they are, so that neither side copies or walks them. Whoever
-/// decodes hands the bytes back with [`Payloads::attach`].
+/// decodes hands the bytes back with [`Payloads::decode_from`].
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Payload {
     length: u32,

@@ -1,0 +1,548 @@
+//! The acceptor: it promises, it votes, it remembers. All of safety stands here.
+//!
+//! Two sentences of Lamport's are the whole of it. *An acceptor promises a
+//! ballot unless it has promised a higher one* ([`Message::Prepare`]). *An
+//! acceptor votes in a ballot unless it has promised a higher one*
+//! ([`Message::Accept`]). Whatever it says about itself afterwards must be true
+//! for ever, so it says nothing before it is written down: every change of state
+//! is a [`Record`], the state is the fold over all records ([`Acceptor::replay`]),
+//! and the outbox keeps the answer behind the record.
+//!
+//! The rest is manners: putting candidates off while a leader lives, and
+//! answering learners that lack something.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::ballot::Ballot;
+use super::message::{
+    Address, Found, Lookup, Message, ProcessId, Purpose, Record, Role, Span, Vote, Watermark,
+};
+use super::outbox::{Outbox, Process};
+use super::settings::Settings;
+use super::time::Time;
+use super::value::{Instance, Payload};
+use super::watermarks::Watermarks;
+
+/// How many of its votes an acceptor keeps in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// All of them: there is no disk to ask. It grows with the log.
+    Everything,
+    /// The latest, up to this many bytes of values; the disk has the others.
+    Recent {
+        /// Bytes of values.
+        bytes: usize,
+    },
+}
+
+/// An acceptor.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    me: ProcessId,
+    settings: Settings,
+    memory: Memory,
+    buffer: u32,
+    /// No lower ballot is served any more.
+    promised: Ballot,
+    /// The latest vote for each instance from `floor` on.
+    votes: BTreeMap<Instance, (Ballot, Bytes)>,
+    /// Votes below are on the disk only.
+    floor: Instance,
+    /// Bytes of the values in `votes`.
+    bytes: usize,
+    /// The highest instance voted for.
+    highest: Instance,
+    watermarks: Watermarks,
+    /// The last watermark written down.
+    recorded: Watermark,
+    /// The last leader, or candidate promised, and when it was heard.
+    leader: Option<(Ballot, Time)>,
+    /// Votes of this turn, not yet told.
+    accepted: Option<(Ballot, Vec<Span>)>,
+    /// The last sender whose absurd ballot was reported.
+    alarmed: Option<ProcessId>,
+}
+
+impl Acceptor {
+    /// Bytes that one answer to a learner may have at most, whatever it asks for.
+    pub const MAX_ANSWER: usize = 4 << 20;
+
+    /// How many instances beyond the watermark a proposal may lie. More than any
+    /// leader's window, small enough that a stray datagram cannot fill the memory
+    /// with far-away votes.
+    pub const MAX_AHEAD: u64 = 1 << 16;
+
+    /// How far the watermark moves on before it is written down again.
+    const WATERMARK_STEP: u64 = 256;
+
+    /// An acceptor without a past. `buffer`: bytes of its socket's receive buffer
+    /// as the kernel counts them. One with a past is given its records by
+    /// [`Acceptor::replay`] before anything else.
+    ///
+    /// # Panics
+    ///
+    /// When `me` is not one of the membership's acceptors.
+    pub fn new(me: ProcessId, settings: Settings, memory: Memory, buffer: u32) -> Acceptor {
+        assert!(
+            me.role == Role::Acceptor && settings.membership.acceptors().contains(me.id),
+            "{me} is no acceptor of this cluster"
+        );
+        Acceptor {
+            me,
+            settings,
+            memory,
+            buffer,
+            promised: Ballot::ZERO,
+            votes: BTreeMap::new(),
+            floor: Instance(1),
+            bytes: 0,
+            highest: Instance::ZERO,
+            watermarks: Watermarks::default(),
+            recorded: Watermark::default(),
+            leader: None,
+            accepted: None,
+            alarmed: None,
+        }
+    }
+
+    /// Folds one record into the state: at recovery, and live.
+    pub fn replay(&mut self, record: Record) {
+        match record {
+            Record::Promised { ballot } => self.promised = self.promised.max(ballot),
+            Record::Voted { vote } => {
+                self.promised = self.promised.max(vote.ballot);
+                self.highest = self.highest.max(vote.instance);
+                if vote.instance >= self.floor {
+                    self.bytes += vote.value.len();
+                    let value = vote.value.bytes().clone();
+                    if let Some((_, old)) = self.votes.insert(vote.instance, (vote.ballot, value)) {
+                        self.bytes -= old.len();
+                    }
+                    self.forget();
+                }
+            }
+            Record::Watermark { watermark } => {
+                self.watermarks.note(watermark);
+                self.recorded = watermark;
+            }
+        }
+    }
+
+    /// The ballot promised.
+    pub fn promised(&self) -> Ballot {
+        self.promised
+    }
+
+    /// The highest instance voted for.
+    pub fn highest(&self) -> Instance {
+        self.highest
+    }
+
+    /// How many votes are held in memory.
+    pub fn votes_in_memory(&self) -> usize {
+        self.votes.len()
+    }
+
+    /// Writes something down: it becomes state now, and durable before any
+    /// message behind it leaves.
+    fn record(&mut self, record: Record, out: &mut Outbox<Self>) {
+        self.replay(record.clone());
+        out.event(record);
+    }
+
+    /// Lets go of the oldest votes that the disk has too.
+    fn forget(&mut self) {
+        let Memory::Recent { bytes } = self.memory else {
+            return;
+        };
+        // A no-op weighs something too, or a log of them would never be let go.
+        while self.bytes + 64 * self.votes.len() > bytes && self.votes.len() > 1 {
+            let (instance, (_, value)) = self.votes.pop_first().expect("more than one");
+            self.bytes -= value.len();
+            self.floor = instance.next();
+        }
+    }
+
+    /// 1a.
+    fn handle_prepare(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        ballot: Ballot,
+        asked: Instance,
+        through: Option<Instance>,
+        out: &mut Outbox<Self>,
+    ) {
+        let to = Address::Process(from);
+        if ballot < self.promised {
+            let promised = self.promised;
+            out.send(to, Message::Nack { ballot, promised });
+            return;
+        }
+        if ballot > self.promised {
+            // A live leader is not deposed because one proposer cannot hear it.
+            if let Some(leader) = self.live_leader(now, ballot) {
+                out.send(to, Message::Busy { ballot, leader });
+                return;
+            }
+            self.record(Record::Promised { ballot }, out);
+            // The candidate shall have time to finish before the next one comes.
+            self.leader = Some((ballot, now));
+        }
+        let start = match through {
+            // What is decided need not be proposed again; the watermark says so.
+            None => asked.max(self.watermarks.highest().through.next()),
+            Some(_) => asked,
+        };
+        if start < self.floor {
+            let last = self.floor.previous();
+            let span = Span {
+                from: start,
+                through: through.map_or(last, |through| through.min(last)),
+            };
+            out.lookup(Lookup {
+                purpose: Purpose::Promise { to: from, ballot },
+                spans: vec![span],
+                bytes: self.settings.batch_limit(),
+            });
+            return;
+        }
+        let votes = self.votes_in(Span {
+            from: start,
+            through: through.unwrap_or(Instance(u64::MAX)),
+        });
+        let (votes, cut) = first_page(votes, self.settings.batch_limit());
+        out.send(
+            to,
+            Message::Promise {
+                ballot,
+                from: start,
+                through: cut.or(through),
+                watermark: self.watermarks.highest(),
+                votes,
+            },
+        );
+    }
+
+    /// 2a.
+    fn handle_accept(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        vote: Vote,
+        decided: Instance,
+        out: &mut Outbox<Self>,
+    ) {
+        let (ballot, instance) = (vote.ballot, vote.instance);
+        if ballot < self.promised {
+            let promised = self.promised;
+            out.send(Address::Process(from), Message::Nack { ballot, promised });
+            return;
+        }
+        let watermark = Watermark {
+            ballot,
+            through: decided,
+        };
+        self.watermarks.note(watermark);
+        let ahead = self
+            .watermarks
+            .highest()
+            .through
+            .max(self.highest)
+            .plus(Self::MAX_AHEAD);
+        if instance == Instance::ZERO || instance > ahead {
+            return;
+        }
+        self.leader = Some((ballot, now));
+        let voted = self
+            .votes
+            .get(&instance)
+            .is_some_and(|(voted, _)| *voted == ballot);
+        if !voted {
+            self.record(Record::Voted { vote }, out);
+            let step = decided.0.saturating_sub(self.recorded.through.0);
+            if decided > Instance::ZERO
+                && (self.recorded.ballot != ballot || step >= Self::WATERMARK_STEP)
+            {
+                self.record(Record::Watermark { watermark }, out);
+            }
+        }
+        self.tell(ballot, instance, out);
+    }
+
+    /// Gathers votes into spans; they are told once a turn.
+    fn tell(&mut self, ballot: Ballot, instance: Instance, out: &mut Outbox<Self>) {
+        if self
+            .accepted
+            .as_ref()
+            .is_some_and(|(told, _)| *told != ballot)
+        {
+            self.flush(out);
+        }
+        let (_, spans) = self.accepted.get_or_insert((ballot, Vec::new()));
+        match spans.last_mut() {
+            Some(span) if span.through.next() == instance => span.through = instance,
+            Some(span) if (span.from..=span.through).contains(&instance) => {}
+            _ => spans.push(Span {
+                from: instance,
+                through: instance,
+            }),
+        }
+    }
+
+    /// 2b.
+    fn flush(&mut self, out: &mut Outbox<Self>) {
+        let Some((ballot, instances)) = self.accepted.take() else {
+            return;
+        };
+        // Two instances of at most ten bytes each.
+        let per_datagram = (self.settings.batch_limit() / 20).max(1);
+        for instances in instances.chunks(per_datagram) {
+            out.send(
+                Address::Group(Role::Learner),
+                Message::Accepted {
+                    ballot,
+                    instances: instances.to_vec(),
+                },
+            );
+        }
+    }
+
+    /// The leader that stands against a candidate, if one was heard lately.
+    fn live_leader(&self, now: Time, candidate: Ballot) -> Option<Ballot> {
+        let (leader, heard) = self.leader?;
+        let another =
+            (leader.proposer, leader.incarnation) != (candidate.proposer, candidate.incarnation);
+        (another && now.since(heard) < self.settings.lease()).then_some(leader)
+    }
+
+    /// A learner lacks something and named this acceptor.
+    fn handle_request(
+        &mut self,
+        from: ProcessId,
+        spans: Vec<Span>,
+        bytes: usize,
+        everyone: bool,
+        out: &mut Outbox<Self>,
+    ) {
+        let to = match everyone {
+            true => Address::Group(Role::Learner),
+            false => Address::Process(from),
+        };
+        let bytes = bytes.min(Self::MAX_ANSWER);
+        let below: Vec<Span> = spans
+            .iter()
+            .filter(|span| span.from < self.floor)
+            .map(|span| Span {
+                from: span.from,
+                through: span.through.min(self.floor.previous()),
+            })
+            .collect();
+        if !below.is_empty() {
+            out.lookup(Lookup {
+                purpose: Purpose::Votes { to },
+                spans: below,
+                bytes,
+            });
+            return;
+        }
+        let mut votes = Vec::new();
+        let mut taken = 0;
+        'spans: for span in spans {
+            for vote in self.votes_in(span) {
+                if taken > 0 && taken + vote.value.len() > bytes {
+                    break 'spans;
+                }
+                taken += vote.value.len() + VOTE_FIELDS;
+                votes.push(vote);
+            }
+        }
+        self.answer(to, votes, out);
+    }
+
+    /// Sends votes in as many datagrams as they need.
+    fn answer(&self, to: Address, votes: Vec<Vote>, out: &mut Outbox<Self>) {
+        let mut rest = votes;
+        loop {
+            let (page, cut) = first_page(rest.iter().cloned(), self.settings.batch_limit());
+            let rest_behind = rest.split_off(page.len());
+            // The watermarks that can decide what is in this page, and how far
+            // the log has come.
+            let mut watermarks = vec![self.watermarks.highest()];
+            for vote in [page.first(), page.last()].into_iter().flatten() {
+                if let Some(watermark) = self.watermarks.of(vote.ballot)
+                    && !watermarks.contains(&watermark)
+                {
+                    watermarks.push(watermark);
+                }
+            }
+            out.send(
+                to,
+                Message::Votes {
+                    watermarks,
+                    votes: page,
+                    last: cut.is_none(),
+                },
+            );
+            if cut.is_none() {
+                return;
+            }
+            rest = rest_behind;
+        }
+    }
+
+    /// The votes in memory for these instances.
+    fn votes_in(&self, span: Span) -> impl Iterator<Item = Vote> + '_ {
+        // A range that ends before it begins would be a panic, not an empty one.
+        let through = span.through.max(span.from);
+        self.votes
+            .range(span.from..=through)
+            .filter(move |(instance, _)| **instance <= span.through)
+            .map(|(&instance, (ballot, value))| Vote {
+                instance,
+                ballot: *ballot,
+                value: Payload::new(value.clone()),
+            })
+    }
+}
+
+/// The most bytes that a vote's fields take, beside its value.
+const VOTE_FIELDS: usize = 38;
+
+/// As many votes as fit a datagram, and, when some did not, the last instance
+/// for which the page is complete.
+fn first_page(votes: impl Iterator<Item = Vote>, limit: usize) -> (Vec<Vote>, Option<Instance>) {
+    let mut page = Vec::new();
+    let mut taken = 0;
+    for vote in votes {
+        // The headroom of a datagram has room for the fields of the first vote.
+        let size = vote.value.len() + if page.is_empty() { 0 } else { VOTE_FIELDS };
+        if !page.is_empty() && taken + size > limit {
+            return (page, Some(vote.instance.previous()));
+        }
+        taken += size;
+        page.push(vote);
+    }
+    (page, None)
+}
+
+impl Process for Acceptor {
+    type Address = Address;
+    type Sender = ProcessId;
+    type Message = Message;
+    type Event = Record;
+    type Lookup = Lookup;
+    type Found = Found;
+
+    fn handle_message(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        message: Message,
+        out: &mut Outbox<Self>,
+    ) {
+        // A ballot is served only to the proposer that owns it.
+        if let Message::Prepare { ballot, .. }
+        | Message::Accept { ballot, .. }
+        | Message::Heartbeat { ballot, .. } = message
+        {
+            let owner = from.role == Role::Proposer
+                && (ballot.proposer, ballot.incarnation) == (from.id, from.incarnation);
+            if !owner {
+                return;
+            }
+            if ballot.leaps_over(self.promised) {
+                if self.alarmed != Some(from) {
+                    self.alarmed = Some(from);
+                    log::warn!(
+                        "{from} uses ballot {ballot}, absurdly far above {}: ignored. It is \
+                         broken or no member of this cluster",
+                        self.promised
+                    );
+                }
+                return;
+            }
+        }
+        match message {
+            Message::Prepare {
+                ballot,
+                from: asked,
+                through,
+            } => self.handle_prepare(now, from, ballot, asked, through, out),
+            Message::Accept {
+                ballot,
+                decided,
+                instance,
+                value,
+            } => {
+                let vote = Vote {
+                    instance,
+                    ballot,
+                    value,
+                };
+                self.handle_accept(now, from, vote, decided, out);
+            }
+            Message::Heartbeat { ballot, decided } => {
+                let to = Address::Process(from);
+                if ballot < self.promised {
+                    let promised = self.promised;
+                    out.send(to, Message::Nack { ballot, promised });
+                    return;
+                }
+                self.leader = Some((ballot, now));
+                self.watermarks.note(Watermark {
+                    ballot,
+                    through: decided,
+                });
+                let buffer = self.buffer;
+                out.send(to, Message::Alive { ballot, buffer });
+            }
+            Message::Request {
+                acceptor,
+                spans,
+                bytes,
+                everyone,
+            } if acceptor == self.me.id && from.role == Role::Learner => {
+                self.handle_request(from, spans, bytes as usize, everyone, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: Time, _out: &mut Outbox<Self>) {}
+
+    fn finish_turn(&mut self, _now: Time, out: &mut Outbox<Self>) {
+        self.flush(out);
+    }
+
+    fn handle_found(&mut self, _now: Time, found: Found, out: &mut Outbox<Self>) {
+        match found.lookup.purpose {
+            Purpose::Votes { to } => self.answer(to, found.votes, out),
+            Purpose::Promise { to, ballot } => {
+                // Meanwhile another ballot may have been promised.
+                if ballot != self.promised {
+                    return;
+                }
+                let from = found.lookup.spans[0].from;
+                let limit = self.settings.batch_limit();
+                let (votes, cut) = first_page(found.votes.into_iter(), limit);
+                out.send(
+                    Address::Process(to),
+                    Message::Promise {
+                        ballot,
+                        from,
+                        through: Some(cut.unwrap_or(found.through)),
+                        watermark: self.watermarks.highest(),
+                        votes,
+                    },
+                );
+            }
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        None
+    }
+}

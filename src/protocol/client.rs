@@ -1,0 +1,506 @@
+//! The client: numbers its values, keeps a window of them in flight, and sends
+//! each again until a learner says that it was delivered.
+//!
+//! What flows: [`Client::submit`] cuts a value into items of at most a datagram
+//! and queues them. Whenever there is room, the oldest items become a *chunk*,
+//! one datagram's worth, which stays until it is acknowledged and is always sent
+//! again as it was cut. The room is a window over the receivers' socket buffers:
+//! the leader grants it ([`Message::Credit`]), loss halves it, success restores it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::jitter::Jitter;
+use super::message::{Address, Found, Lookup, Message, ProcessId, Progress, Role};
+use super::outbox::{Outbox, Process};
+use super::session::Sessions;
+use super::settings::Settings;
+use super::time::Time;
+use super::value::{Instance, Item, Payload, Run, Session};
+
+/// A client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    settings: Settings,
+    jitter: Jitter,
+    session: Session,
+    /// A decided instance heard of before the session's first value was sent.
+    birth: Option<Instance>,
+    /// The last decided instance heard of.
+    position: Instance,
+    /// `position` when the session last was acknowledged anything.
+    renewed: Instance,
+    /// Items not sent yet.
+    backlog: VecDeque<Queued>,
+    backlog_bytes: usize,
+    /// Sent and not acknowledged, in order.
+    chunks: VecDeque<Chunk>,
+    /// The number of the next item to be sent.
+    next: u64,
+    acknowledged: u64,
+    /// What the leader grants, in bytes of socket buffer.
+    credit: u64,
+    /// What loss leaves of it.
+    window: u64,
+    in_flight: u64,
+    /// The leader that granted the credit.
+    leader: Option<ProcessId>,
+    round_trip: RoundTrip,
+    /// With pacing, when the next datagram may leave.
+    paced_until: Time,
+    retransmit_at: Option<Time>,
+    inquire_at: Option<Time>,
+    silence: u32,
+}
+
+/// What a client reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Values were delivered.
+    Acknowledged {
+        /// How many.
+        values: u64,
+        /// When the first of them was submitted.
+        submitted: Time,
+    },
+    /// The log no longer remembers the session. These many values were
+    /// outstanding: whether they were delivered is unknown.
+    Evicted {
+        /// How many.
+        lost: u64,
+    },
+    /// A datagram was sent again.
+    Retransmitted,
+}
+
+#[derive(Clone, Debug)]
+struct Queued {
+    continues: bool,
+    bytes: Bytes,
+    submitted: Time,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    run: Run,
+    /// Values that end in this chunk.
+    values: u64,
+    submitted: Time,
+    sent: Time,
+    cost: u64,
+    again: bool,
+}
+
+impl Client {
+    /// The largest value, in bytes.
+    pub const MAX_VALUE: usize = Sessions::MAX_VALUE;
+
+    /// Bytes that may wait to be sent before the client asks for no more.
+    const BACKLOG: usize = 4 << 20;
+
+    /// Socket buffer that is used before the leader grants any: two datagrams.
+    const FIRST_CREDIT: u64 = 142_000;
+
+    /// A client; `seed` feeds its back-offs and the names of later sessions.
+    ///
+    /// # Panics
+    ///
+    /// When `me` is no client.
+    pub fn new(me: ProcessId, settings: Settings, seed: u64, now: Time) -> Client {
+        assert_eq!(me.role, Role::Client, "{me} is no client");
+        Client {
+            jitter: Jitter::new(seed),
+            session: Session {
+                client: me.id,
+                incarnation: me.incarnation,
+            },
+            birth: None,
+            position: Instance::ZERO,
+            renewed: Instance::ZERO,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            chunks: VecDeque::new(),
+            next: 1,
+            acknowledged: 0,
+            credit: Self::FIRST_CREDIT,
+            window: Self::FIRST_CREDIT,
+            in_flight: 0,
+            leader: None,
+            round_trip: RoundTrip::new(settings.repropose.0),
+            paced_until: now,
+            retransmit_at: None,
+            inquire_at: Some(now),
+            silence: 0,
+            settings,
+        }
+    }
+
+    /// Takes in a value. It is sent at the end of the turn, or when there is room.
+    ///
+    /// # Panics
+    ///
+    /// When the value is larger than [`Client::MAX_VALUE`].
+    pub fn submit(&mut self, now: Time, value: Bytes) {
+        assert!(value.len() <= Self::MAX_VALUE, "value over the limit");
+        let piece = self.settings.run_limit() - Item::OVERHEAD;
+        let mut rest = value;
+        loop {
+            let bytes = rest.split_to(rest.len().min(piece));
+            self.backlog_bytes += bytes.len() + Item::OVERHEAD;
+            self.backlog.push_back(Queued {
+                continues: !rest.is_empty(),
+                bytes,
+                submitted: now,
+            });
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the client wants more values. Without heed to it, they pile up.
+    pub fn wants_more(&self) -> bool {
+        self.backlog_bytes < Self::BACKLOG
+    }
+
+    /// Whether all that was submitted is acknowledged.
+    pub fn is_done(&self) -> bool {
+        self.backlog.is_empty() && self.chunks.is_empty()
+    }
+
+    /// Whether any learner or leader was heard yet.
+    pub fn is_connected(&self) -> bool {
+        self.birth.is_some()
+    }
+
+    /// Values sent and not acknowledged yet, and values not sent yet.
+    pub fn outstanding(&self) -> (u64, u64) {
+        let sent = self.chunks.iter().map(|chunk| chunk.values).sum();
+        let queued = self.backlog.iter().filter(|item| !item.continues).count();
+        (sent, queued as u64)
+    }
+
+    /// Cuts chunks off the backlog while there is room, and sends them.
+    fn fill(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let Some(birth) = self.birth else {
+            return;
+        };
+        if self.chunks.is_empty() && !self.backlog.is_empty() {
+            self.renew_if_old();
+        }
+        let birth = self.birth.unwrap_or(birth);
+        while !self.backlog.is_empty()
+            && now >= self.paced_until
+            && (self.in_flight == 0 || self.in_flight < self.window)
+        {
+            let mut items = BytesMut::new();
+            let mut count = 0;
+            let mut values = 0;
+            let submitted = self.backlog[0].submitted;
+            while let Some(item) = self.backlog.front()
+                && (count == 0
+                    || items.len() + item.bytes.len() + Item::OVERHEAD <= self.settings.run_limit())
+            {
+                Item::encode(item.continues, &item.bytes, &mut items);
+                count += 1;
+                values += u64::from(!item.continues);
+                self.backlog_bytes -= item.bytes.len() + Item::OVERHEAD;
+                self.backlog.pop_front();
+            }
+            let run = Run {
+                session: self.session,
+                birth,
+                first: self.next,
+                count,
+                items: Payload::new(items.freeze()),
+            };
+            self.next += u64::from(count);
+            let cost = Settings::buffer_cost(run.items.len() + Settings::HEADROOM);
+            self.in_flight += cost;
+            out.send(
+                Address::Group(Role::Proposer),
+                Message::Submit {
+                    acknowledged: self.acknowledged,
+                    run: run.clone(),
+                },
+            );
+            self.chunks.push_back(Chunk {
+                run,
+                values,
+                submitted,
+                sent: now,
+                cost,
+                again: false,
+            });
+            if !self.settings.pause.is_zero() {
+                self.paced_until = now + self.settings.pause;
+            }
+            if self.retransmit_at.is_none() {
+                self.arm(now);
+            }
+        }
+    }
+
+    /// With nothing outstanding, an old session is left before the log forgets
+    /// it: a refusal could not tell an undelivered value from a delivered one.
+    fn renew_if_old(&mut self) {
+        let idle = self.position.0.saturating_sub(self.renewed.0);
+        if self.next > 1 && idle > Sessions::LIFETIME / 2 {
+            self.begin_session();
+        }
+        if self.next == 1 {
+            self.birth = Some(self.position);
+            self.renewed = self.position;
+        }
+    }
+
+    /// Begins to count from 1 under a new name.
+    fn begin_session(&mut self) {
+        self.session.incarnation = self.jitter.number();
+        self.next = 1;
+        self.acknowledged = 0;
+    }
+
+    /// Sets the time for the next retransmission.
+    fn arm(&mut self, now: Time) {
+        let least = self.round_trip.timeout(&self.settings) * (1 << self.silence.min(5));
+        let most = least.mul_f64(1.5);
+        let wait = self.jitter.between(least, most).min(Duration::from_secs(2));
+        self.retransmit_at = Some(now + wait);
+    }
+
+    /// Sends a chunk again.
+    fn resend(&mut self, index: usize, now: Time, out: &mut Outbox<Self>) {
+        let acknowledged = self.acknowledged;
+        let chunk = &mut self.chunks[index];
+        chunk.sent = now;
+        chunk.again = true;
+        let run = chunk.run.clone();
+        out.send(
+            Address::Group(Role::Proposer),
+            Message::Submit { acknowledged, run },
+        );
+        out.event(Event::Retransmitted);
+    }
+
+    /// Learns how far the log has come.
+    fn note_position(&mut self, instance: Instance) {
+        self.position = self.position.max(instance);
+        if self.birth.is_none() {
+            self.birth = Some(self.position);
+            self.renewed = self.position;
+            self.inquire_at = None;
+        }
+    }
+
+    /// A learner tells how far this session has come.
+    fn handle_progress(&mut self, now: Time, progress: Progress, out: &mut Outbox<Self>) {
+        if progress.evicted {
+            // A refusal may be a late one for a run that was delivered long ago.
+            if progress.last > 0 || !self.chunks.is_empty() {
+                self.give_up(out);
+            }
+            return;
+        }
+        if progress.last <= self.acknowledged || progress.last >= self.next {
+            return;
+        }
+        self.acknowledged = progress.last;
+        self.renewed = self.position;
+        self.silence = 0;
+        while let Some(chunk) = self.chunks.front()
+            && chunk.run.last() <= self.acknowledged
+        {
+            let chunk = self.chunks.pop_front().expect("there is a first");
+            self.in_flight -= chunk.cost;
+            self.window = (self.window + chunk.cost).min(self.credit);
+            if !chunk.again {
+                self.round_trip.sample(now.since(chunk.sent));
+            }
+            if chunk.values > 0 {
+                out.event(Event::Acknowledged {
+                    values: chunk.values,
+                    submitted: chunk.submitted,
+                });
+            }
+        }
+        match self.chunks.is_empty() {
+            true => self.retransmit_at = None,
+            false => self.arm(now),
+        }
+    }
+
+    /// The log refused this session while values were outstanding.
+    fn give_up(&mut self, out: &mut Outbox<Self>) {
+        let (sent, queued) = self.outstanding();
+        log::debug!(
+            "session {} was evicted, {queued} values unsent",
+            self.session
+        );
+        self.chunks.clear();
+        self.in_flight = 0;
+        self.retransmit_at = None;
+        self.begin_session();
+        self.birth = Some(self.position);
+        self.renewed = self.position;
+        out.event(Event::Evicted { lost: sent });
+    }
+
+    /// Asks learners and the leader where the log stands.
+    fn inquire(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let message = Message::Inquire {
+            session: self.session,
+            acknowledged: self.acknowledged,
+        };
+        out.send(Address::Group(Role::Client), message.clone());
+        out.send(Address::Group(Role::Proposer), message);
+        if self.birth.is_none() {
+            let (least, most) = self.settings.repropose;
+            self.inquire_at = Some(now + self.jitter.between(least, most));
+        }
+    }
+}
+
+impl Process for Client {
+    type Address = Address;
+    type Sender = ProcessId;
+    type Message = Message;
+    type Event = Event;
+    type Lookup = Lookup;
+    type Found = Found;
+
+    fn handle_message(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        message: Message,
+        out: &mut Outbox<Self>,
+    ) {
+        match (from.role, message) {
+            (
+                Role::Learner,
+                Message::Acknowledge {
+                    delivered,
+                    sessions,
+                },
+            ) => {
+                self.note_position(delivered);
+                for progress in sessions {
+                    if progress.session == self.session {
+                        self.handle_progress(now, progress, out);
+                    }
+                }
+            }
+            (Role::Proposer, Message::Credit { decided, bytes }) => {
+                self.note_position(decided);
+                let credit = u64::from(bytes);
+                self.window = match credit > self.credit {
+                    true => self.window + (credit - self.credit),
+                    false => self.window.min(credit),
+                };
+                self.credit = credit;
+                // A new leader may lack what the old one took with it.
+                if self.leader != Some(from) {
+                    self.leader = Some(from);
+                    self.silence = 0;
+                    if !self.chunks.is_empty() && self.chunks[0].sent < now {
+                        self.resend(0, now, out);
+                        self.arm(now);
+                    }
+                }
+            }
+            (Role::Proposer, Message::Missing { session, next }) if session == self.session => {
+                let soon = self.settings.repropose.0 / 8;
+                let lacking = self
+                    .chunks
+                    .iter()
+                    .position(|chunk| (chunk.run.first..=chunk.run.last()).contains(&next));
+                if let Some(index) = lacking
+                    && now.since(self.chunks[index].sent) >= soon
+                {
+                    self.resend(index, now, out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time, out: &mut Outbox<Self>) {
+        if self.inquire_at.is_some_and(|at| at <= now) {
+            self.inquire(now, out);
+        }
+        if self.retransmit_at.is_some_and(|at| at <= now) {
+            // Either the way there or the way back lost something: send the
+            // oldest again, and ask, which a mere repetition would not do.
+            self.silence += 1;
+            self.window = (self.window / 2).max(self.chunks[0].cost);
+            self.resend(0, now, out);
+            self.inquire(now, out);
+            self.arm(now);
+        }
+    }
+
+    fn finish_turn(&mut self, now: Time, out: &mut Outbox<Self>) {
+        self.fill(now, out);
+    }
+
+    fn handle_found(&mut self, _now: Time, _found: Found, _out: &mut Outbox<Self>) {}
+
+    fn next_timeout(&self) -> Option<Time> {
+        let room = self.in_flight == 0 || self.in_flight < self.window;
+        let paced = !self.backlog.is_empty()
+            && self.birth.is_some()
+            && room
+            && !self.settings.pause.is_zero();
+        [
+            self.inquire_at,
+            self.retransmit_at,
+            paced.then_some(self.paced_until),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// An estimate of the time from a submission to its acknowledgement (RFC 6298).
+#[derive(Clone, Debug)]
+struct RoundTrip {
+    smoothed: Option<Duration>,
+    variation: Duration,
+    initial: Duration,
+}
+
+impl RoundTrip {
+    fn new(initial: Duration) -> RoundTrip {
+        RoundTrip {
+            smoothed: None,
+            variation: Duration::ZERO,
+            initial,
+        }
+    }
+
+    fn sample(&mut self, measured: Duration) {
+        match self.smoothed {
+            None => {
+                self.smoothed = Some(measured);
+                self.variation = measured / 2;
+            }
+            Some(smoothed) => {
+                let error = smoothed.abs_diff(measured);
+                self.variation = self.variation * 3 / 4 + error / 4;
+                self.smoothed = Some(smoothed * 7 / 8 + measured / 8);
+            }
+        }
+    }
+
+    /// How long to wait before something counts as lost.
+    fn timeout(&self, settings: &Settings) -> Duration {
+        let estimate = self
+            .smoothed
+            .map_or(self.initial, |smoothed| smoothed + 4 * self.variation);
+        estimate.max(settings.repropose.0)
+    }
+}

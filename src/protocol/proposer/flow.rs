@@ -1,0 +1,221 @@
+//! Flow control: a leader does not send what nobody has room to receive.
+//!
+//! A datagram that finds a full socket buffer is dropped by the kernel without a
+//! word. Acceptors and learners therefore say how much their buffers hold and how
+//! far they have read, and the leader keeps what is under way to each of them
+//! within it. One that has stopped saying so for a while is not waited for: it may
+//! be dead, and it can catch up when it is not.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::protocol::{Instance, ProcessId, Role, Time};
+
+/// What is under way to whom.
+#[derive(Clone, Debug, Default)]
+pub struct Flow {
+    receivers: BTreeMap<ProcessId, Receiver>,
+    /// For the latest proposals, the cost of all sent up to and including each.
+    sent: VecDeque<(Instance, u64)>,
+    total: u64,
+    /// Parts in 256 of the room that loss leaves.
+    pressure: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Receiver {
+    /// Bytes its socket buffer holds, as the kernel counts them.
+    buffer: u64,
+    /// The cost of everything it is known to have read.
+    read: u64,
+    /// Since when it owes an answer: its last one, or what was sent first after.
+    since: Time,
+    /// When it was last heard at all.
+    heard: Time,
+}
+
+impl Flow {
+    /// The buffer of a receiver that did not announce one yet: Linux's default.
+    const UNKNOWN: u64 = 212_992;
+
+    /// How long a receiver that owes an answer is waited for.
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    /// How long a receiver that says nothing is remembered.
+    const FORGET: Duration = Duration::from_secs(10);
+
+    /// How many receivers are remembered.
+    const MAX_RECEIVERS: usize = 1_024;
+
+    /// How many proposals are remembered: more than any window.
+    const MAX_SENT: usize = 8_192;
+
+    /// A receiver says how much its buffer holds.
+    pub fn announce(&mut self, now: Time, from: ProcessId, buffer: u32) {
+        if self.receivers.len() >= Self::MAX_RECEIVERS && !self.receivers.contains_key(&from) {
+            return;
+        }
+        let total = self.total;
+        let receiver = self.receivers.entry(from).or_insert(Receiver {
+            buffer: 0,
+            read: total,
+            since: now,
+            heard: now,
+        });
+        receiver.buffer = u64::from(buffer);
+        receiver.heard = now;
+    }
+
+    /// A receiver has read the proposal for `instance`, and those sent before.
+    pub fn read(&mut self, now: Time, from: ProcessId, instance: Instance) {
+        let Some(receiver) = self.receivers.get_mut(&from) else {
+            return;
+        };
+        let index = self.sent.partition_point(|&(sent, _)| sent <= instance);
+        let read = match index {
+            0 => 0,
+            _ => self.sent[index - 1].1,
+        };
+        receiver.heard = now;
+        if read > receiver.read {
+            receiver.read = read;
+            receiver.since = now;
+        }
+    }
+
+    /// A proposal was sent for the first time. Instances ascend.
+    pub fn sent(&mut self, now: Time, instance: Instance, cost: u64) {
+        for receiver in self.receivers.values_mut() {
+            if receiver.read == self.total {
+                receiver.since = now;
+            }
+        }
+        self.total += cost;
+        self.sent.push_back((instance, self.total));
+        if self.sent.len() > Self::MAX_SENT {
+            self.sent.pop_front();
+        }
+        self.receivers
+            .retain(|_, receiver| now.since(receiver.heard) < Self::FORGET);
+    }
+
+    /// Whether another proposal of this cost may be sent. At least one always may
+    /// be under way. Before `quorum` acceptors have announced their buffers no
+    /// more than `open` says is.
+    pub fn admits(&self, now: Time, cost: u64, open: usize, quorum: usize) -> bool {
+        if open == 0 {
+            return true;
+        }
+        let acceptors = self
+            .receivers
+            .keys()
+            .filter(|process| process.role == Role::Acceptor)
+            .count();
+        acceptors >= quorum
+            && self.waited_for(now).all(|receiver| {
+                let under_way = self.total - receiver.read;
+                under_way == 0 || under_way + cost <= self.usable(receiver.buffer)
+            })
+    }
+
+    /// When a receiver that now blocks will no longer be waited for.
+    pub fn unblocked_at(&self, now: Time) -> Option<Time> {
+        self.waited_for(now)
+            .filter(|receiver| receiver.read < self.total)
+            .map(|receiver| receiver.since + Self::PATIENCE)
+            .min()
+    }
+
+    /// The smallest buffer of all receivers heard lately.
+    pub fn smallest(&self) -> u64 {
+        self.receivers
+            .values()
+            .map(|receiver| receiver.buffer)
+            .min()
+            .unwrap_or(Self::UNKNOWN)
+    }
+
+    /// A proposal had to be sent again for want of votes.
+    pub fn fall_back(&mut self) {
+        let pressure = self.pressure.unwrap_or(256);
+        self.pressure = Some((pressure * 3 / 4).max(16));
+    }
+
+    /// A proposal was decided.
+    pub fn recover(&mut self) {
+        self.pressure = self.pressure.map(|p| p + 4).filter(|&p| p < 256);
+    }
+
+    /// What may be used of a buffer: heartbeats, requests and repairs come on top.
+    fn usable(&self, buffer: u64) -> u64 {
+        buffer * 5 / 8 * self.pressure.unwrap_or(256) / 256
+    }
+
+    fn waited_for(&self, now: Time) -> impl Iterator<Item = &Receiver> {
+        self.receivers.values().filter(move |receiver| {
+            receiver.read == self.total || now.since(receiver.since) < Self::PATIENCE
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(role: Role, id: u16) -> ProcessId {
+        ProcessId {
+            role,
+            id,
+            incarnation: 1,
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_stays_within_the_smallest_buffer() {
+        let mut flow = Flow::default();
+        let now = Time::ZERO;
+        let acceptor = process(Role::Acceptor, 1);
+        let learner = process(Role::Learner, 1);
+        flow.announce(now, acceptor, 1_000_000);
+        flow.announce(now, learner, 160_000);
+        let mut instance = Instance::ZERO;
+        while flow.admits(now, 10_000, 1, 1) {
+            instance = instance.next();
+            flow.sent(now, instance, 10_000);
+        }
+        assert_eq!(instance, Instance(10), "five eighths of 160,000");
+        flow.read(now, acceptor, instance);
+        assert!(
+            !flow.admits(now, 10_000, 1, 1),
+            "the learner is the bottleneck"
+        );
+        flow.read(now, learner, Instance(4));
+        assert!(flow.admits(now, 10_000, 1, 1));
+    }
+
+    #[test]
+    fn a_silent_receiver_is_not_waited_for_for_ever() {
+        let mut flow = Flow::default();
+        let learner = process(Role::Learner, 1);
+        flow.announce(Time::ZERO, process(Role::Acceptor, 1), 10_000_000);
+        flow.announce(Time::ZERO, learner, 100_000);
+        flow.sent(Time::ZERO, Instance(1), 60_000);
+        assert!(!flow.admits(Time::ZERO, 60_000, 1, 1));
+        let later = flow.unblocked_at(Time::ZERO).expect("somebody blocks");
+        assert!(flow.admits(later, 60_000, 1, 1));
+        flow.read(later, learner, Instance(1));
+        flow.sent(later, Instance(2), 60_000);
+        assert!(!flow.admits(later, 60_000, 1, 1), "it is back");
+    }
+
+    #[test]
+    fn one_proposal_is_always_admitted() {
+        let mut flow = Flow::default();
+        flow.announce(Time::ZERO, process(Role::Acceptor, 1), 4_096);
+        assert!(flow.admits(Time::ZERO, 71_000, 0, 2));
+        assert!(
+            !flow.admits(Time::ZERO, 71_000, 1, 2),
+            "a quorum is unknown"
+        );
+    }
+}

@@ -1,0 +1,568 @@
+//! The proposer: collects values, and orders them while it leads.
+//!
+//! It is one of three things. As a *follower* it collects submissions and listens
+//! for the leader ([`election`]). After silence it becomes a *candidate*: it asks
+//! the acceptors for a ballot of its own and for what they voted for ([`recovery`]).
+//! With a quorum's promise it is the *leader*: it proposes again what it found,
+//! then batches of what clients submitted ([`submissions`], [`pipeline`], [`flow`]).
+//! A higher ballot, or silence from a quorum, makes it a follower again.
+
+pub mod election;
+pub mod flow;
+mod leader;
+pub mod pipeline;
+pub mod recovery;
+pub mod submissions;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::ballot::Ballot;
+use super::jitter::Jitter;
+use super::message::{Address, Found, Lookup, Message, ProcessId, Role, Span, Vote, Watermark};
+use super::outbox::{Outbox, Process};
+use super::quorum::AcceptorSet;
+use super::roster::Roster;
+use super::settings::Settings;
+use super::time::Time;
+use super::value::Instance;
+use super::watermarks::Watermarks;
+use election::Election;
+use leader::Leader;
+use recovery::Recovery;
+use submissions::Submissions;
+
+/// A proposer.
+#[derive(Clone, Debug)]
+pub struct Proposer {
+    me: ProcessId,
+    settings: Settings,
+    jitter: Jitter,
+    /// Bytes of its own socket buffer.
+    buffer: u32,
+    /// What other proposers announced of theirs, and when.
+    buffers: BTreeMap<ProcessId, (u32, Time)>,
+    roster: Roster,
+    /// The highest ballot heard of.
+    highest: Ballot,
+    /// The ballot of the last leader heard.
+    leader: Ballot,
+    watermarks: Watermarks,
+    election: Election,
+    stage: Stage,
+    submissions: Submissions,
+    /// When to do what is done now and then.
+    chores_at: Time,
+    /// Clients are told their credit at the end of the turn.
+    credit_due: bool,
+    /// When this turn began.
+    now: Time,
+}
+
+/// What a proposer reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It leads.
+    Elected {
+        /// In this ballot.
+        ballot: Ballot,
+    },
+    /// It leads no more.
+    Deposed {
+        /// The ballot it led in.
+        ballot: Ballot,
+    },
+    /// Everything through this instance is decided.
+    Decided {
+        /// The instance.
+        through: Instance,
+    },
+    /// A proposal was sent again.
+    Retransmitted {
+        /// Where.
+        instance: Instance,
+    },
+    /// Decided instances were proposed again for a learner that was stuck.
+    Repaired {
+        /// How many.
+        instances: u64,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    Follower,
+    Candidate(Candidate),
+    Leader(Box<Leader>),
+}
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    recovery: Recovery,
+    /// Acceptors that hear a live leader.
+    busy: AcceptorSet,
+    /// When to ask again, and when to give up.
+    ask_at: Time,
+    give_up_at: Time,
+}
+
+impl Proposer {
+    /// Between one announcement of the buffer and the next.
+    const CHORES: Duration = Duration::from_secs(1);
+
+    /// A proposer; `me.incarnation` must be fresh from the operating system's
+    /// entropy, for its ballots must never have been used before. `seed` feeds its
+    /// back-offs; `buffer`: bytes of its socket's receive buffer as the kernel
+    /// counts them.
+    ///
+    /// # Panics
+    ///
+    /// When `me` is no proposer.
+    pub fn new(me: ProcessId, settings: Settings, seed: u64, buffer: u32, now: Time) -> Proposer {
+        assert_eq!(me.role, Role::Proposer, "{me} is no proposer");
+        let mut jitter = Jitter::new(seed);
+        Proposer {
+            me,
+            election: Election::new(&settings, now, &mut jitter),
+            jitter,
+            buffer,
+            buffers: BTreeMap::new(),
+            roster: Roster::new(settings.membership.acceptors()),
+            highest: Ballot::ZERO,
+            leader: Ballot::ZERO,
+            watermarks: Watermarks::default(),
+            stage: Stage::Follower,
+            submissions: Submissions::default(),
+            chores_at: now,
+            credit_due: false,
+            now,
+            settings,
+        }
+    }
+
+    /// The ballot this proposer leads in, if it leads.
+    pub fn leads(&self) -> Option<Ballot> {
+        match &self.stage {
+            Stage::Leader(leader) => Some(leader.ballot()),
+            _ => None,
+        }
+    }
+
+    /// Everything through here is known to be decided.
+    pub fn decided(&self) -> Instance {
+        match &self.stage {
+            Stage::Leader(leader) => leader.decided(),
+            _ => self.watermarks.highest().through,
+        }
+    }
+
+    /// How many instances are open; 0 when it does not lead.
+    pub fn open(&self) -> usize {
+        match &self.stage {
+            Stage::Leader(leader) => leader.open(),
+            _ => 0,
+        }
+    }
+
+    /// A higher ballot was seen.
+    fn note_ballot(&mut self, ballot: Ballot) {
+        if !ballot.leaps_over(self.highest) {
+            self.highest = self.highest.max(ballot);
+        }
+    }
+
+    /// Patience has ended: ask for a ballot.
+    fn stand(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let ballot = Ballot {
+            round: self.highest.round + 1,
+            proposer: self.me.id,
+            incarnation: self.me.incarnation,
+        };
+        self.highest = ballot;
+        let from = self.watermarks.highest().through.next();
+        let patience = self.settings.patience();
+        self.stage = Stage::Candidate(Candidate {
+            recovery: Recovery::new(ballot, from, None),
+            busy: AcceptorSet::EMPTY,
+            ask_at: now,
+            give_up_at: now + self.jitter.between(patience * 8, patience * 16),
+        });
+        self.ask(now, out);
+    }
+
+    /// Asks, or asks again, all acceptors for their promise.
+    fn ask(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let Stage::Candidate(candidate) = &mut self.stage else {
+            return;
+        };
+        let (least, most) = self.settings.repropose;
+        candidate.ask_at = now + self.jitter.between(least / 2, most / 2);
+        out.send(
+            Address::Group(Role::Acceptor),
+            Message::Prepare {
+                ballot: candidate.recovery.ballot,
+                from: candidate.recovery.first_gap(&self.settings.membership),
+                through: None,
+            },
+        );
+    }
+
+    /// Becomes a follower again.
+    fn follow(&mut self, now: Time, out: &mut Outbox<Self>) {
+        if let Stage::Leader(leader) = &self.stage {
+            let ballot = leader.ballot();
+            out.event(Event::Deposed { ballot });
+            self.submissions.follow();
+        }
+        self.stage = Stage::Follower;
+        self.election.back_off(now, &mut self.jitter);
+    }
+
+    /// 1b, for the candidate or for a repair.
+    fn handle_promise(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        ballot: Ballot,
+        (first, through): (Instance, Option<Instance>),
+        votes: Vec<Vote>,
+        out: &mut Outbox<Self>,
+    ) {
+        let membership = self.settings.membership;
+        let decided = self.watermarks.highest().through;
+        let recovery = match &mut self.stage {
+            Stage::Candidate(candidate) => {
+                candidate.recovery.skip_to(decided.next());
+                candidate.busy.remove(from.id);
+                &mut candidate.recovery
+            }
+            Stage::Leader(leader) => {
+                leader.heard(now, from);
+                match leader.repair_mut() {
+                    Some(recovery) => recovery,
+                    None => return,
+                }
+            }
+            Stage::Follower => return,
+        };
+        if recovery.ballot != ballot {
+            return;
+        }
+        recovery.add(from.id, first, through, votes);
+        if recovery.is_complete(&membership) {
+            match &mut self.stage {
+                Stage::Leader(leader) => leader.repair(out),
+                _ => self.lead(now, out),
+            }
+            return;
+        }
+        if let Some(gap) = recovery.gap(from.id) {
+            out.send(
+                Address::Process(from),
+                Message::Prepare {
+                    ballot,
+                    from: gap,
+                    through: recovery.through(),
+                },
+            );
+        }
+    }
+
+    /// A quorum promised: lead.
+    fn lead(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Follower);
+        let Stage::Candidate(Candidate { recovery, .. }) = stage else {
+            unreachable!("only a candidate is elected");
+        };
+        let ballot = recovery.ballot;
+        self.leader = ballot;
+        let mut leader = Box::new(Leader::new(now, recovery));
+        self.submissions.lead();
+        self.credit_due = true;
+        out.event(Event::Elected { ballot });
+        leader.beat(now, &self.settings, out);
+        self.stage = Stage::Leader(leader);
+    }
+
+    /// 2b.
+    fn handle_accepted(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        ballot: Ballot,
+        spans: Vec<Span>,
+        out: &mut Outbox<Self>,
+    ) {
+        match &mut self.stage {
+            Stage::Leader(leader) if leader.ballot() == ballot => {
+                let (settings, jitter) = (&self.settings, &mut self.jitter);
+                leader.voted(now, from, &spans, settings, jitter, out);
+                self.watermarks.note(Watermark {
+                    ballot,
+                    through: leader.decided(),
+                });
+            }
+            // Votes for a leader are a sign of its life.
+            Stage::Follower if ballot >= self.leader => self.election.heard(now, &mut self.jitter),
+            _ => {}
+        }
+    }
+
+    /// Another proposer leads, or thinks so.
+    fn handle_heartbeat(
+        &mut self,
+        now: Time,
+        ballot: Ballot,
+        decided: Instance,
+        out: &mut Outbox<Self>,
+    ) {
+        self.note_ballot(ballot);
+        self.watermarks.note(Watermark {
+            ballot,
+            through: decided,
+        });
+        if ballot < self.leader {
+            return;
+        }
+        let mine = match &self.stage {
+            Stage::Follower => None,
+            Stage::Candidate(candidate) => Some(candidate.recovery.ballot),
+            Stage::Leader(leader) => Some(leader.ballot()),
+        };
+        if mine.is_none_or(|mine| ballot > mine) {
+            self.leader = ballot;
+            if mine.is_some() {
+                self.follow(now, out);
+            }
+            self.election.heard(now, &mut self.jitter);
+        }
+    }
+
+    /// An acceptor stands by a higher ballot.
+    fn handle_nack(&mut self, now: Time, ballot: Ballot, promised: Ballot, out: &mut Outbox<Self>) {
+        self.note_ballot(promised);
+        let mine = match &self.stage {
+            Stage::Follower => return,
+            Stage::Candidate(candidate) => candidate.recovery.ballot,
+            Stage::Leader(leader) => leader.ballot(),
+        };
+        if mine == ballot && promised > mine {
+            self.follow(now, out);
+        }
+    }
+
+    /// An acceptor hears a live leader and puts this candidate off.
+    fn handle_busy(&mut self, now: Time, from: ProcessId, ballot: Ballot, out: &mut Outbox<Self>) {
+        let membership = self.settings.membership;
+        let Stage::Candidate(candidate) = &mut self.stage else {
+            return;
+        };
+        if candidate.recovery.ballot != ballot {
+            return;
+        }
+        candidate.busy.insert(from.id);
+        let left = membership
+            .acceptors()
+            .iter()
+            .filter(|&id| !candidate.busy.contains(id))
+            .collect();
+        if !membership.is_quorum(left) {
+            self.follow(now, out);
+            self.election.heard(now, &mut self.jitter);
+        }
+    }
+
+    /// Tells clients what each of them may have under way.
+    fn grant(&mut self, out: &mut Outbox<Self>) {
+        self.credit_due = false;
+        let Stage::Leader(leader) = &self.stage else {
+            return;
+        };
+        // Everything clients have under way may stand in one proposer's buffer,
+        // or, ordered, in one acceptor's or learner's.
+        let smallest = self
+            .buffers
+            .values()
+            .map(|(buffer, _)| u64::from(*buffer))
+            .chain([u64::from(self.buffer), leader.smallest_buffer()])
+            .min()
+            .unwrap_or(0);
+        let clients = self.submissions.clients().max(1) as u64;
+        let bytes = u32::try_from(smallest / 2 / clients).unwrap_or(u32::MAX);
+        out.send(
+            Address::Group(Role::Client),
+            Message::Credit {
+                decided: leader.decided(),
+                bytes,
+            },
+        );
+    }
+
+    /// What is done once a second.
+    fn chores(&mut self, now: Time, out: &mut Outbox<Self>) {
+        self.chores_at = now + Self::CHORES;
+        out.send(
+            Address::Group(Role::Proposer),
+            Message::Listening {
+                buffer: self.buffer,
+            },
+        );
+        self.buffers
+            .retain(|_, (_, heard)| now.since(*heard) < Self::CHORES * 10);
+        self.submissions.forget_silent(now);
+        self.credit_due = self.submissions.clients() > 0;
+    }
+}
+
+impl Process for Proposer {
+    type Address = Address;
+    type Sender = ProcessId;
+    type Message = Message;
+    type Event = Event;
+    type Lookup = Lookup;
+    type Found = Found;
+
+    fn handle_message(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        message: Message,
+        out: &mut Outbox<Self>,
+    ) {
+        self.now = now;
+        match (from.role, message) {
+            (Role::Client, Message::Submit { acknowledged, run }) => {
+                let plausible = run.count > 0
+                    && run.first > 0
+                    && run.session.client == from.id
+                    && run.items.len() <= self.settings.run_limit();
+                if !plausible {
+                    return;
+                }
+                let leading = matches!(self.stage, Stage::Leader(_));
+                let clients = self.submissions.clients();
+                let session = run.session;
+                let gap = self.submissions.add(now, leading, from, acknowledged, run);
+                self.credit_due |= clients != self.submissions.clients();
+                if let Some(gap) = gap {
+                    out.send(
+                        Address::Process(gap.client),
+                        Message::Missing {
+                            session,
+                            next: gap.next,
+                        },
+                    );
+                }
+            }
+            (Role::Client, Message::Inquire { .. }) => self.credit_due = true,
+            (
+                Role::Acceptor,
+                Message::Promise {
+                    ballot,
+                    from: first,
+                    through,
+                    watermark,
+                    votes,
+                },
+            ) if self.roster.admits(from) => {
+                self.watermarks.note(watermark);
+                self.handle_promise(now, from, ballot, (first, through), votes, out);
+            }
+            (Role::Acceptor, Message::Nack { ballot, promised }) if self.roster.admits(from) => {
+                self.handle_nack(now, ballot, promised, out);
+            }
+            (Role::Acceptor, Message::Busy { ballot, .. }) if self.roster.admits(from) => {
+                self.handle_busy(now, from, ballot, out);
+            }
+            (Role::Acceptor, Message::Accepted { ballot, instances })
+                if self.roster.admits(from) =>
+            {
+                self.handle_accepted(now, from, ballot, instances, out);
+            }
+            (Role::Acceptor, Message::Alive { ballot, buffer }) if self.roster.admits(from) => {
+                if let Stage::Leader(leader) = &mut self.stage
+                    && leader.ballot() == ballot
+                {
+                    leader.heard(now, from);
+                    leader.announced(now, from, buffer);
+                }
+            }
+            (Role::Learner, Message::Following { through, buffer }) => {
+                if let Stage::Leader(leader) = &mut self.stage {
+                    leader.announced(now, from, buffer);
+                    leader.read(now, from, through);
+                }
+            }
+            (Role::Learner, Message::Stuck { span }) => {
+                if let Stage::Leader(leader) = &mut self.stage {
+                    leader.begin_repair(now, span, &self.settings, out);
+                }
+            }
+            (Role::Proposer, Message::Heartbeat { ballot, decided })
+                if ballot.owner() == (from.id, from.incarnation) =>
+            {
+                self.handle_heartbeat(now, ballot, decided, out);
+            }
+            (Role::Proposer, Message::Listening { buffer }) => {
+                self.buffers.insert(from, (buffer, now));
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time, out: &mut Outbox<Self>) {
+        self.now = now;
+        if self.chores_at <= now {
+            self.chores(now, out);
+        }
+        match &mut self.stage {
+            Stage::Follower => {
+                if self.election.deadline() <= now {
+                    self.stand(now, out);
+                }
+            }
+            Stage::Candidate(candidate) => {
+                if candidate.give_up_at <= now {
+                    self.follow(now, out);
+                } else if candidate.ask_at <= now {
+                    self.ask(now, out);
+                }
+            }
+            Stage::Leader(leader) => {
+                let (settings, jitter) = (&self.settings, &mut self.jitter);
+                leader.send_overdue(now, settings, jitter, out);
+                if leader.heartbeat_at() <= now {
+                    if leader.hears_quorum(now, settings) {
+                        leader.beat(now, settings, out);
+                    } else {
+                        let ballot = leader.ballot();
+                        log::info!("stopped leading {ballot}: no quorum of acceptors is heard");
+                        self.follow(now, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish_turn(&mut self, now: Time, out: &mut Outbox<Self>) {
+        self.now = now;
+        if let Stage::Leader(leader) = &mut self.stage {
+            let (settings, jitter) = (&self.settings, &mut self.jitter);
+            leader.propose(now, &mut self.submissions, settings, jitter, out);
+        }
+        if self.credit_due {
+            self.grant(out);
+        }
+    }
+
+    fn handle_found(&mut self, _now: Time, _found: Found, _out: &mut Outbox<Self>) {}
+
+    fn next_timeout(&self) -> Option<Time> {
+        let stage = match &self.stage {
+            Stage::Follower => self.election.deadline(),
+            Stage::Candidate(candidate) => candidate.ask_at.min(candidate.give_up_at),
+            Stage::Leader(leader) => leader.next_timeout(self.now, self.submissions.is_ready()),
+        };
+        Some(stage.min(self.chores_at))
+    }
+}

@@ -1,0 +1,275 @@
+//! Phase 1: what has happened before this ballot?
+//!
+//! A quorum of acceptors promises to serve no lower ballot and reports its votes
+//! for an interval of instances, usually all from some instance on. Reports come
+//! in pages, each complete for an interval of its own ("these are *all* my votes
+//! in `lo..=hi`"), because votes and watermarks move on while pages get lost and
+//! are sent again: counting pages would sooner or later add up parts of two
+//! different answers to a whole that omits a vote. Here an acceptor's report is
+//! complete when the intervals it has vouched for cover everything asked for.
+//!
+//! Why must the vote of the *highest* ballot be proposed again? If some value was
+//! chosen in a lower ballot, every quorum contains one of its voters, so this one
+//! does. And whoever proposed in a ballot after that did the same as we do now,
+//! so all votes above are for the chosen value too. The highest vote is therefore
+//! either the chosen value or one that is as free to be chosen as any.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::protocol::{AcceptorSet, Ballot, Instance, Membership, Vote};
+
+/// A phase 1 in progress.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// The ballot it is held in.
+    pub ballot: Ballot,
+    from: Instance,
+    through: Option<Instance>,
+    covered: BTreeMap<u16, Coverage>,
+    votes: BTreeMap<Instance, (Ballot, Bytes)>,
+}
+
+/// Instances that an acceptor has vouched for: intervals, ascending, apart.
+#[derive(Clone, Debug, Default)]
+struct Coverage(Vec<(u64, u64)>);
+
+impl Coverage {
+    fn add(&mut self, from: Instance, through: Option<Instance>) {
+        let (mut low, mut high) = (from.0, through.map_or(u64::MAX, |through| through.0));
+        if low > high {
+            return;
+        }
+        self.0.retain(|&(first, last)| {
+            let apart = last.saturating_add(1) < low || high.saturating_add(1) < first;
+            if !apart {
+                low = low.min(first);
+                high = high.max(last);
+            }
+            apart
+        });
+        let index = self.0.partition_point(|&(first, _)| first < low);
+        self.0.insert(index, (low, high));
+    }
+
+    /// The first instance from `from` on that is not covered, if there is one up
+    /// to `through`.
+    fn gap(&self, from: Instance, through: Option<Instance>) -> Option<Instance> {
+        let last = through.map_or(u64::MAX, |through| through.0);
+        let gap = match self
+            .0
+            .iter()
+            .find(|&&(low, high)| (low..=high).contains(&from.0))
+        {
+            None => from.0,
+            Some(&(_, u64::MAX)) => return None,
+            Some(&(_, high)) => high + 1,
+        };
+        (gap <= last).then_some(Instance(gap))
+    }
+}
+
+impl Recovery {
+    /// Begins phase 1 of `ballot` for the instances `from..=through`, or all from
+    /// `from` on.
+    pub fn new(ballot: Ballot, from: Instance, through: Option<Instance>) -> Recovery {
+        Recovery {
+            ballot,
+            from,
+            through,
+            covered: BTreeMap::new(),
+            votes: BTreeMap::new(),
+        }
+    }
+
+    /// The first instance asked for.
+    pub fn from(&self) -> Instance {
+        self.from
+    }
+
+    /// The last instance asked for, if there is one.
+    pub fn through(&self) -> Option<Instance> {
+        self.through
+    }
+
+    /// Everything below is decided, says a watermark: no need to recover it.
+    pub fn skip_to(&mut self, from: Instance) {
+        if from > self.from {
+            self.from = from;
+            self.votes = self.votes.split_off(&from);
+        }
+    }
+
+    /// Takes in one page of a promise in this ballot.
+    pub fn add(
+        &mut self,
+        acceptor: u16,
+        from: Instance,
+        through: Option<Instance>,
+        votes: Vec<Vote>,
+    ) {
+        self.covered.entry(acceptor).or_default().add(from, through);
+        for vote in votes {
+            let wanted = vote.instance >= self.from
+                && self.through.is_none_or(|through| vote.instance <= through);
+            let higher = self
+                .votes
+                .get(&vote.instance)
+                .is_none_or(|(ballot, _)| vote.ballot > *ballot);
+            if wanted && higher && vote.ballot <= self.ballot {
+                let value = vote.value.bytes().clone();
+                self.votes.insert(vote.instance, (vote.ballot, value));
+            }
+        }
+    }
+
+    /// From where on this acceptor still has something to report.
+    pub fn gap(&self, acceptor: u16) -> Option<Instance> {
+        match self.covered.get(&acceptor) {
+            None => Some(self.from),
+            Some(coverage) => coverage.gap(self.from, self.through),
+        }
+    }
+
+    /// The acceptors that have answered at all.
+    pub fn heard(&self) -> AcceptorSet {
+        self.covered.keys().copied().collect()
+    }
+
+    /// The first instance that any acceptor has not reported yet.
+    pub fn first_gap(&self, membership: &Membership) -> Instance {
+        membership
+            .acceptors()
+            .iter()
+            .filter_map(|acceptor| self.gap(acceptor))
+            .min()
+            .unwrap_or(self.from)
+    }
+
+    /// Whether a quorum has reported everything.
+    pub fn is_complete(&self, membership: &Membership) -> bool {
+        let complete = membership
+            .acceptors()
+            .iter()
+            .filter(|&acceptor| self.gap(acceptor).is_none())
+            .collect();
+        membership.is_quorum(complete)
+    }
+
+    /// What must be proposed again: for every instance the vote of the highest
+    /// ballot. Call it when complete: only then is an instance without a vote free.
+    pub fn into_votes(self) -> BTreeMap<Instance, Bytes> {
+        self.votes
+            .into_iter()
+            .map(|(instance, (_, value))| (instance, value))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Payload;
+
+    fn ballot(round: u64) -> Ballot {
+        Ballot {
+            round,
+            proposer: 1,
+            incarnation: 1,
+        }
+    }
+
+    fn vote(instance: u64, round: u64, value: &'static str) -> Vote {
+        Vote {
+            instance: Instance(instance),
+            ballot: ballot(round),
+            value: Payload::new(Bytes::from_static(value.as_bytes())),
+        }
+    }
+
+    fn three() -> Membership {
+        Membership::majority(AcceptorSet::first(3))
+    }
+
+    #[test]
+    fn the_highest_vote_of_a_quorum_is_proposed_again() {
+        let mut recovery = Recovery::new(ballot(9), Instance(1), None);
+        recovery.add(
+            1,
+            Instance(1),
+            None,
+            vec![vote(2, 3, "old"), vote(4, 1, "x")],
+        );
+        assert!(!recovery.is_complete(&three()));
+        recovery.add(2, Instance(1), None, vec![vote(2, 5, "new")]);
+        assert!(recovery.is_complete(&three()));
+        let votes = recovery.into_votes();
+        assert_eq!(votes[&Instance(2)], "new");
+        assert_eq!(votes[&Instance(4)], "x");
+        assert!(!votes.contains_key(&Instance(3)), "a hole, free to fill");
+    }
+
+    #[test]
+    fn the_first_page_is_not_the_whole_promise() {
+        let mut recovery = Recovery::new(ballot(9), Instance(1), None);
+        recovery.add(1, Instance(1), Some(Instance(3)), vec![]);
+        recovery.add(2, Instance(1), None, vec![]);
+        assert!(!recovery.is_complete(&three()));
+        assert_eq!(recovery.gap(1), Some(Instance(4)));
+        recovery.add(1, Instance(4), None, vec![]);
+        assert!(recovery.is_complete(&three()));
+    }
+
+    #[test]
+    fn pages_of_two_answers_do_not_add_up_over_a_gap() {
+        // The first answer was cut after 3 and its second page lost; then the
+        // acceptor's start moved, and the second answer was cut after 9.
+        let mut recovery = Recovery::new(ballot(9), Instance(1), None);
+        recovery.add(1, Instance(1), Some(Instance(3)), vec![]);
+        recovery.add(1, Instance(6), Some(Instance(9)), vec![]);
+        recovery.add(1, Instance(10), None, vec![]);
+        recovery.add(2, Instance(1), None, vec![]);
+        assert!(!recovery.is_complete(&three()));
+        assert_eq!(recovery.gap(1), Some(Instance(4)));
+        recovery.skip_to(Instance(6));
+        assert!(recovery.is_complete(&three()));
+    }
+
+    #[test]
+    fn an_interval_needs_no_more_than_itself() {
+        let mut recovery = Recovery::new(ballot(9), Instance(5), Some(Instance(6)));
+        for acceptor in [1, 3] {
+            recovery.add(
+                acceptor,
+                Instance(5),
+                Some(Instance(6)),
+                vec![vote(7, 1, "-")],
+            );
+        }
+        assert!(recovery.is_complete(&three()));
+        assert!(recovery.into_votes().is_empty());
+    }
+
+    #[test]
+    fn coverage_agrees_with_a_set() {
+        let mut jitter = crate::protocol::jitter::Jitter::new(1);
+        for _ in 0..2_000 {
+            let mut coverage = Coverage::default();
+            let mut set = std::collections::BTreeSet::new();
+            for _ in 0..jitter.below(8) {
+                let low = jitter.below(20) + 1;
+                let high = low + jitter.below(6);
+                coverage.add(Instance(low), Some(Instance(high)));
+                set.extend(low..=high);
+            }
+            let from = jitter.below(20) + 1;
+            let through = from + jitter.below(10);
+            let expected = (from..=through).find(|instance| !set.contains(instance));
+            assert_eq!(
+                coverage.gap(Instance(from), Some(Instance(through))),
+                expected.map(Instance)
+            );
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What clients want ordered: runs that wait for their turn.
+//!
+//! Every proposer collects submissions, so that one that becomes leader has them
+//! at hand. The leader takes each session's runs in the order of their numbers,
+//! without gaps, beginning behind what the client knows to be delivered. A run may
+//! be proposed more than once over time; the sessions in the learners see to it
+//! that it is delivered once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::protocol::{Payloads, ProcessId, Run, Session, Settings, Time};
+
+/// The submissions a proposer holds.
+#[derive(Clone, Debug, Default)]
+pub struct Submissions {
+    sessions: BTreeMap<Session, Backlog>,
+    /// Sessions with a run that can be proposed next, in turn.
+    ready: VecDeque<Session>,
+    bytes: usize,
+}
+
+/// What is held of one session.
+#[derive(Clone, Debug)]
+struct Backlog {
+    client: ProcessId,
+    /// The number to be proposed next; unknown until this proposer leads.
+    next: Option<u64>,
+    acknowledged: u64,
+    runs: BTreeMap<u64, Run>,
+    heard: Time,
+    /// When the client was last told that something is missing.
+    told: Option<Time>,
+    queued: bool,
+}
+
+/// A gap in a session: the number that is missing, and who has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The client to ask.
+    pub client: ProcessId,
+    /// The number missing.
+    pub next: u64,
+}
+
+impl Submissions {
+    /// Bytes of items held for one session; what exceeds it is dropped, the
+    /// client sends it again.
+    const MAX_SESSION: usize = 8 << 20;
+
+    /// Bytes of items held for all sessions.
+    const MAX_BYTES: usize = 64 << 20;
+
+    /// Sessions held.
+    const MAX_SESSIONS: usize = 1 << 14;
+
+    /// How long a silent client is remembered.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// How long to wait before telling a client again that something is missing.
+    const REPEAT: Duration = Duration::from_millis(5);
+
+    /// Takes in a run. `leading`: it is to be proposed by this process. Returns
+    /// the gap in front of it, when there is one that the client should fill.
+    pub fn add(
+        &mut self,
+        now: Time,
+        leading: bool,
+        client: ProcessId,
+        acknowledged: u64,
+        run: Run,
+    ) -> Option<Gap> {
+        let session = run.session;
+        if self.sessions.len() >= Self::MAX_SESSIONS && !self.sessions.contains_key(&session) {
+            self.forget_silent(now);
+            if self.sessions.len() >= Self::MAX_SESSIONS {
+                return None;
+            }
+        }
+        let backlog = self.sessions.entry(session).or_insert_with(|| Backlog {
+            client,
+            next: None,
+            acknowledged: 0,
+            runs: BTreeMap::new(),
+            heard: now,
+            told: None,
+            queued: false,
+        });
+        backlog.client = client;
+        backlog.heard = now;
+        backlog.acknowledged = backlog.acknowledged.max(acknowledged);
+        if leading {
+            // Behind what the client knows, never in the middle: a leader that
+            // skipped something would take all retries for old.
+            let next = backlog.next.get_or_insert(backlog.acknowledged + 1);
+            *next = (*next).max(backlog.acknowledged + 1);
+        }
+        let oldest = backlog.next.unwrap_or(backlog.acknowledged + 1);
+        self.bytes -= backlog.drop_below(oldest);
+        if run.last() >= oldest {
+            let held: usize = backlog.runs.values().map(|run| run.items.len()).sum();
+            let room = held + run.items.len() <= Self::MAX_SESSION
+                && self.bytes + run.items.len() <= Self::MAX_BYTES;
+            if room && !backlog.runs.contains_key(&run.first) {
+                self.bytes += run.items.len();
+                backlog.runs.insert(run.first, run);
+            }
+        }
+        if !leading {
+            return None;
+        }
+        if backlog.ready().is_some() {
+            if !backlog.queued {
+                backlog.queued = true;
+                self.ready.push_back(session);
+            }
+            return None;
+        }
+        let told_lately = backlog
+            .told
+            .is_some_and(|told| now.since(told) < Self::REPEAT);
+        if backlog.runs.is_empty() || told_lately {
+            return None;
+        }
+        backlog.told = Some(now);
+        Some(Gap {
+            client,
+            next: oldest,
+        })
+    }
+
+    /// This proposer leads now: every session begins behind what its client knows.
+    pub fn lead(&mut self) {
+        self.ready.clear();
+        for (session, backlog) in &mut self.sessions {
+            backlog.next = Some(backlog.acknowledged + 1);
+            backlog.queued = backlog.ready().is_some();
+            if backlog.queued {
+                self.ready.push_back(*session);
+            }
+        }
+    }
+
+    /// This proposer leads no more; what it proposed is another's to find out.
+    pub fn follow(&mut self) {
+        self.ready.clear();
+        for backlog in self.sessions.values_mut() {
+            backlog.next = None;
+            backlog.queued = false;
+        }
+    }
+
+    /// Whether there is anything to propose.
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes as many runs as one batch of `limit` bytes holds, at least one.
+    pub fn take_batch(&mut self, limit: usize) -> BytesMut {
+        let mut batch = BytesMut::new();
+        while let Some(session) = self.ready.pop_front() {
+            let backlog = self.sessions.get_mut(&session).expect("ready, so held");
+            backlog.queued = false;
+            while let Some(first) = backlog.ready() {
+                let run = &backlog.runs[&first];
+                let size = run.items.len() + Settings::RUN_HEADROOM;
+                if !batch.is_empty() && batch.len() + size > limit {
+                    backlog.queued = true;
+                    self.ready.push_front(session);
+                    return batch;
+                }
+                let run = backlog.runs.remove(&first).expect("just seen");
+                self.bytes -= run.items.len();
+                run.encode_into(&mut batch);
+                let next = run.last() + 1;
+                backlog.next = Some(next);
+                self.bytes -= backlog.drop_below(next);
+            }
+        }
+        batch
+    }
+
+    /// How many clients were heard lately.
+    pub fn clients(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Lets go of clients that were not heard for long.
+    pub fn forget_silent(&mut self, now: Time) {
+        let bytes = &mut self.bytes;
+        self.sessions.retain(|_, backlog| {
+            let keep = backlog.queued || now.since(backlog.heard) < Self::PATIENCE;
+            if !keep {
+                *bytes -= backlog.drop_below(u64::MAX);
+            }
+            keep
+        });
+    }
+}
+
+impl Backlog {
+    /// The key of a run that continues what was proposed, if it is here.
+    fn ready(&self) -> Option<u64> {
+        let next = self.next?;
+        let (first, run) = self.runs.range(..=next).next_back()?;
+        (run.last() >= next).then_some(*first)
+    }
+
+    /// Drops runs that end below `number`; returns their bytes.
+    fn drop_below(&mut self, number: u64) -> usize {
+        let mut dropped = 0;
+        while let Some(entry) = self.runs.first_entry()
+            && entry.get().last() < number
+        {
+            dropped += entry.remove().items.len();
+        }
+        dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::value::runs;
+    use crate::protocol::{Instance, Payload, Role};
+    use bytes::Bytes;
+
+    const CLIENT: ProcessId = ProcessId {
+        role: Role::Client,
+        id: 1,
+        incarnation: 5,
+    };
+
+    fn run(first: u64, count: u32) -> Run {
+        Run {
+            session: Session {
+                client: 1,
+                incarnation: 5,
+            },
+            birth: Instance::ZERO,
+            first,
+            count,
+            items: Payload::new(Bytes::from(vec![0; count as usize])),
+        }
+    }
+
+    fn add(submissions: &mut Submissions, acknowledged: u64, run: Run) -> Option<Gap> {
+        submissions.add(Time::ZERO, true, CLIENT, acknowledged, run)
+    }
+
+    fn taken(submissions: &mut Submissions) -> Vec<u64> {
+        runs(&submissions.take_batch(10_000).freeze())
+            .map(|run| run.first)
+            .collect()
+    }
+
+    #[test]
+    fn runs_are_taken_in_order_whatever_the_order_of_arrival() {
+        let mut submissions = Submissions::default();
+        let gap = add(&mut submissions, 0, run(3, 2)).expect("1 is missing");
+        assert_eq!((gap.client, gap.next), (CLIENT, 1));
+        assert!(!submissions.is_ready());
+        assert_eq!(add(&mut submissions, 0, run(1, 2)), None);
+        assert_eq!(taken(&mut submissions), [1, 3]);
+        assert_eq!(add(&mut submissions, 0, run(1, 2)), None, "a retry");
+        assert!(!submissions.is_ready());
+        assert_eq!(submissions.bytes, 0);
+    }
+
+    #[test]
+    fn a_leader_that_does_not_know_the_client_begins_behind_what_the_client_knows() {
+        let mut submissions = Submissions::default();
+        assert!(add(&mut submissions, 10, run(15, 5)).is_some());
+        assert!(!submissions.is_ready(), "11 to 14 come first");
+        add(&mut submissions, 10, run(11, 4));
+        assert_eq!(taken(&mut submissions), [11, 15]);
+    }
+
+    #[test]
+    fn a_follower_keeps_what_it_would_need_as_leader() {
+        let mut submissions = Submissions::default();
+        for first in [1, 2, 3] {
+            submissions.add(Time::ZERO, false, CLIENT, first - 1, run(first, 1));
+        }
+        assert!(!submissions.is_ready());
+        submissions.lead();
+        assert_eq!(taken(&mut submissions), [3], "1 and 2 were acknowledged");
+        submissions.follow();
+        assert!(!submissions.is_ready());
+    }
+
+    #[test]
+    fn a_batch_keeps_its_limit_and_loses_nothing() {
+        let mut submissions = Submissions::default();
+        for first in 0..10 {
+            add(&mut submissions, 0, run(first * 100 + 1, 100));
+        }
+        let mut all = Vec::new();
+        while submissions.is_ready() {
+            let batch = submissions.take_batch(400).freeze();
+            assert!(batch.len() <= 400);
+            all.extend(runs(&batch).map(|run| run.first));
+        }
+        assert_eq!(
+            all,
+            (0..10).map(|first| first * 100 + 1).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn silent_clients_are_forgotten() {
+        let mut submissions = Submissions::default();
+        submissions.add(Time::ZERO, false, CLIENT, 0, run(1, 100));
+        submissions.forget_silent(Time::ZERO + Submissions::PATIENCE * 2);
+        assert_eq!((submissions.clients(), submissions.bytes), (0, 0));
+    }
+}
