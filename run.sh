@@ -21,7 +21,7 @@
 # PAXCAST_BIN names a directory of executables to use instead of building, PAXCAST_RUNS another place for runs/.
 # Only processes started here are ever ended. Exit status: 0 all delivered, 1 failed, 2 wrong usage.
 set -euo pipefail
-export LC_ALL=C
+export LC_ALL=C RUST_LOG=${RUST_LOG:-info}
 
 root=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 runs=${PAXCAST_RUNS:-$root/runs}
@@ -189,7 +189,7 @@ await_ready() {
 
 # The proposer that was elected last, by the ballots that the logs name.
 leader() {
-    sed -n 's/.*leading \([0-9]*\)\.\(p[0-9]*\).*/\1 \2/p' "$run"/proposer*.log | sort -n | sed -n '$s/.* p/proposer/p'
+    sed -n 's/.*\] lead[a-z ]* \([0-9]*\)\.\(p[0-9]*\).*/\1 \2/p' "$run"/proposer*.log | sort -n | sed -n '$s/.* p/proposer/p'
 }
 
 # Kills the process that `targets` names next, once it is that one's turn.

@@ -29,7 +29,7 @@ start() {
 
 # Waits until a process says that it is ready.
 await_ready() {
-    await 15 "$1 to be ready" grep -q '^ready ' "$dir/$1.log"
+    await 15 "$1 to be ready" grep -qs '^ready ' "$dir/$1.log"
 }
 
 # await SECONDS WHAT COMMAND…: until the command succeeds.
@@ -54,7 +54,7 @@ strike() {
 
 # The highest ballot that a proposer has led, as "ROUND proposerID"; fails while there is none.
 leadership() {
-    sed -n 's/.*leading \([0-9]*\)\.p\([0-9]*\).*/\1 proposer\2/p' "$dir"/proposer*.log | sort -n | tail -n 1 | grep .
+    sed -n 's/.*\] lead[a-z ]* \([0-9]*\)\.p\([0-9]*\).*/\1 proposer\2/p' "$dir"/proposer*.log | sort -n | tail -n 1 | grep .
 }
 
 # random_pause FROM THROUGH, in milliseconds: not to wait for anything, but so that faults strike at any moment.
