@@ -2,13 +2,14 @@
 //!
 //! An acceptor that forgets a promise or a vote breaks Paxos: two values can be
 //! chosen for one instance. So a durable acceptor writes every [`Record`] to a
-//! log before anything that follows from it leaves the machine,
+//! [`Log`](log::Log) before anything that follows from it leaves the machine,
 //! and at its start it either recovers every record that was ever synced or
 //! refuses to take part. There is nothing in between: half a memory is worse
 //! than none, because nobody notices.
 //!
-//! Every file begins with a heading that says whose it is, see [`segment`]. All
-//! that is needed from the world is a [`Disk`]: [`file::Directory`] is a real one, [`memory::MemoryDisk`] one that
+//! [`log`] is the log itself. It stands on [`segment`] (whose file is this?) and
+//! [`frame`] (one checksummed record), and needs no more from the world than a
+//! [`Disk`]: [`file::Directory`] is a real one, [`memory::MemoryDisk`] one that
 //! loses at a crash whatever a real one is allowed to lose.
 //!
 //! What is *not* noticed: a directory rolled back to an older copy of itself, as
@@ -22,7 +23,12 @@ use std::io;
 use thiserror::Error;
 
 pub mod file;
+pub mod frame;
+mod index;
+pub mod log;
+mod lookup;
 pub mod memory;
+mod recovery;
 pub mod segment;
 
 /// A flat directory of named files: all that a log needs from the world.
