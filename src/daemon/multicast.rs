@@ -1,0 +1,387 @@
+//! The sockets, and their quirks in one place.
+//!
+//! Receiving: one socket for each group the role listens to, **bound to the
+//! group's own address** and told by `IP_MULTICAST_ALL=0` to take only what it
+//! joined itself. Linux would otherwise hand it the datagrams of every group
+//! that any process of the host has joined on that port. `SO_REUSEADDR` lets
+//! several processes of one host listen; `SO_REUSEPORT` never, because the
+//! kernel would share unicast datagrams out among them.
+//!
+//! Sending: everything leaves through one unicast socket on the interface's
+//! address, so a datagram's source address is where its sender can be answered.
+//!
+//! Buffers: a burst that overflows a socket's buffer is lost without a sound.
+//! A large one is asked for, what the kernel gave is read back, and the kernel's
+//! own count of what it threw away (`SO_RXQ_OVFL`) is in the statistics.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddrV4, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+
+use bytes::{Bytes, BytesMut};
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
+
+use super::failure::Failure;
+use super::interface::Interface;
+use crate::config::Config;
+use crate::protocol::Role;
+
+/// The sockets of one process.
+#[derive(Debug)]
+pub struct Multicast {
+    inlets: Vec<Inlet>,
+    block: Block,
+}
+
+/// One socket to receive from. The first of a process is also the one it sends from.
+#[derive(Debug)]
+struct Inlet {
+    socket: UdpSocket,
+    /// The kernel's count of datagrams it dropped, as last seen.
+    dropped: u32,
+    total_dropped: u64,
+    /// Room for the kernel to put that count.
+    control: Vec<u8>,
+}
+
+/// What a socket had.
+#[derive(Debug)]
+pub enum Received {
+    /// A datagram, and the address of the socket that sent it.
+    Datagram(Bytes, SocketAddrV4),
+    /// A datagram that is of no use, with a name for the reason.
+    Useless(&'static str),
+    /// Nothing more for now.
+    Nothing,
+}
+
+impl Multicast {
+    /// The groups that a role listens to.
+    pub fn groups(role: Role) -> &'static [Role] {
+        match role {
+            Role::Client => &[Role::Client],
+            Role::Proposer => &[Role::Proposer, Role::Learner],
+            Role::Acceptor => &[Role::Acceptor],
+            Role::Learner => &[Role::Client, Role::Acceptor, Role::Learner],
+        }
+    }
+
+    /// Opens the sockets of a role and joins its groups.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses one of them; the message says which and why.
+    pub fn open(config: &Config, role: Role, interface: &Interface) -> Result<Multicast, Failure> {
+        let refused = |what: String| {
+            move |error: io::Error| {
+                Failure::Configuration(format!("{what} on {interface}: {}", explain(&error)))
+            }
+        };
+        let mut inlets = vec![
+            unicast(config, interface)
+                .map_err(refused("cannot open the sending socket".to_owned()))?,
+        ];
+        for group in Self::groups(role) {
+            let address = config.groups.of(*group);
+            let what = format!("cannot listen to the {} group {address}", group.plural());
+            inlets.push(listen(config, address, interface).map_err(refused(what))?);
+        }
+        Ok(Multicast {
+            inlets,
+            block: Block::new(),
+        })
+    }
+
+    /// How many sockets there are to receive from.
+    pub fn count(&self) -> usize {
+        self.inlets.len()
+    }
+
+    /// The descriptor of a socket, for the poll.
+    pub fn descriptor(&self, index: usize) -> RawFd {
+        self.inlets[index].socket.as_raw_fd()
+    }
+
+    /// The address that datagrams of this process come from.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn local_address(&self) -> io::Result<SocketAddrV4> {
+        match self.inlets[0].socket.local_addr()? {
+            std::net::SocketAddr::V4(address) => Ok(address),
+            std::net::SocketAddr::V6(address) => {
+                Err(io::Error::other(format!("{address} is not IPv4")))
+            }
+        }
+    }
+
+    /// What the smallest receive buffer holds, as the kernel counts it.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn buffer(&self) -> io::Result<usize> {
+        let mut smallest = usize::MAX;
+        for inlet in &self.inlets {
+            smallest = smallest.min(SockRef::from(&inlet.socket).recv_buffer_size()?);
+        }
+        Ok(smallest)
+    }
+
+    /// How many datagrams the kernel dropped for want of buffer space.
+    pub fn kernel_drops(&self) -> u64 {
+        self.inlets.iter().map(|inlet| inlet.total_dropped).sum()
+    }
+
+    /// Takes the next datagram of one socket.
+    pub fn receive(&mut self, index: usize) -> Received {
+        let inlet = &mut self.inlets[index];
+        let mut slices = [IoSliceMut::new(self.block.room())];
+        let (length, from) = match recvmsg::<SockaddrIn>(
+            inlet.socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut inlet.control),
+            MsgFlags::MSG_DONTWAIT,
+        ) {
+            Ok(message) => {
+                for control in message.cmsgs().into_iter().flatten() {
+                    if let ControlMessageOwned::RxqOvfl(dropped) = control {
+                        let new = dropped.wrapping_sub(inlet.dropped);
+                        inlet.total_dropped += u64::from(new);
+                        inlet.dropped = dropped;
+                    }
+                }
+                if message.flags.contains(MsgFlags::MSG_TRUNC) {
+                    return Received::Useless("truncated");
+                }
+                (message.bytes, message.address)
+            }
+            Err(Errno::EAGAIN) => return Received::Nothing,
+            Err(Errno::EINTR) => return Received::Useless("interrupted"),
+            // An error that an earlier datagram of ours brought back; reading
+            // it has cleared it.
+            Err(_) => return Received::Useless("receive-error"),
+        };
+        match from {
+            Some(from) => {
+                let from = SocketAddrV4::new(from.ip(), from.port());
+                Received::Datagram(self.block.take(length), from)
+            }
+            None => Received::Useless("no-sender"),
+        }
+    }
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel says. None of it is a reason to end: the protocol
+    /// treats a datagram that did not leave like one that did not arrive.
+    pub fn send(&self, bytes: &[u8], to: SocketAddrV4) -> io::Result<()> {
+        loop {
+            match self.inlets[0].socket.send_to(bytes, to) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map(drop),
+            }
+        }
+    }
+}
+
+/// Memory that datagrams are received into, one byte larger than the largest
+/// of them, so that one that does not fit would show.
+///
+/// A large datagram leaves with the memory it was received into, a small one is
+/// copied out: otherwise a few bytes that are kept for long would keep a whole
+/// block with them.
+#[derive(Debug)]
+struct Block(BytesMut);
+
+impl Block {
+    const SIZE: usize = Interface::MAX_DATAGRAM + 1;
+
+    fn new() -> Block {
+        Block(BytesMut::zeroed(Self::SIZE))
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn take(&mut self, length: usize) -> Bytes {
+        if length < Self::SIZE / 2 {
+            return Bytes::copy_from_slice(&self.0[..length]);
+        }
+        let mut full = std::mem::replace(self, Block::new()).0;
+        full.truncate(length);
+        full.freeze()
+    }
+}
+
+/// The socket that everything is sent from, and unicast answers arrive at.
+fn unicast(config: &Config, interface: &Interface) -> io::Result<Inlet> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.bind(&SocketAddrV4::new(interface.address, 0).into())?;
+    socket.set_multicast_if_v4(&interface.address)?;
+    socket.set_multicast_ttl_v4(config.ttl)?;
+    socket.set_multicast_loop_v4(true)?;
+    // A send buffer as large as the receivers': a leader that fills its window
+    // at once should find room for it. Best effort, as theirs is.
+    socket.set_send_buffer_size(config.receive_buffer)?;
+    Inlet::new(socket, config)
+}
+
+/// A socket that hears one group.
+fn listen(config: &Config, group: SocketAddrV4, interface: &Interface) -> io::Result<Inlet> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&group.into())?;
+    let index = InterfaceIndexOrAddress::Index(interface.index);
+    socket.join_multicast_v4_n(group.ip(), &index)?;
+    Inlet::new(socket, config)
+}
+
+impl Inlet {
+    fn new(socket: Socket, config: &Config) -> io::Result<Inlet> {
+        socket.set_multicast_all_v4(false)?;
+        socket.set_recv_buffer_size(config.receive_buffer)?;
+        setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+        socket.set_nonblocking(true)?;
+        Ok(Inlet {
+            socket: socket.into(),
+            dropped: 0,
+            total_dropped: 0,
+            control: nix::cmsg_space!(u32),
+        })
+    }
+}
+
+/// An error of the kernel's with what most likely lies behind it.
+fn explain(error: &io::Error) -> String {
+    let hint = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => {
+            "another program holds this port without sharing it; choose another port"
+        }
+        Some(Errno::EADDRNOTAVAIL) => "the interface has lost its address; check `interface`",
+        Some(Errno::ENODEV) => "the interface does not do multicast; check `interface`",
+        Some(Errno::ENOBUFS) => {
+            "the host has joined too many groups; see `sysctl net.ipv4.igmp_max_memberships`"
+        }
+        Some(Errno::EACCES | Errno::EPERM) => {
+            "not permitted; ports below 1024 need privileges, choose higher ones"
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error}: {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_datagrams_are_handed_on_and_small_ones_copied() {
+        let mut block = Block::new();
+        block.room()[..3].copy_from_slice(b"abc");
+        let before = block.0.as_ptr();
+        let small = block.take(3);
+        assert_eq!(&small[..], b"abc");
+        assert_eq!(block.0.as_ptr(), before, "the block stays");
+        let large = block.take(60_000);
+        assert_eq!(large.as_ptr(), before, "the block went along");
+        assert_eq!(block.0.len(), Block::SIZE);
+    }
+
+    /// A configuration of its own, on loopback.
+    fn config(receive_buffer: usize) -> Config {
+        let random = rand::TryRng::try_next_u64(&mut rand::rngs::SysRng).unwrap();
+        let address = format!("239.{}", random & 0xff);
+        let port = 20_000 + (random >> 16) % 40_000;
+        // One port, four addresses: only what each socket is bound to and has
+        // joined keeps the groups apart.
+        let text = format!(
+            "clients {address}.0.1 {port}\nproposers {address}.0.2 {port}\n\
+             acceptors {address}.0.3 {port}\nlearners {address}.0.4 {port}\n\
+             receive_buffer {receive_buffer}\n"
+        );
+        Config::parse("test", text.as_bytes()).unwrap()
+    }
+
+    fn open(config: &Config, role: Role) -> Multicast {
+        let interface = Interface::resolve(&config.interface).unwrap();
+        Multicast::open(config, role, &interface).unwrap()
+    }
+
+    /// Everything that waits at any of the sockets.
+    fn drain(sockets: &mut Multicast) -> Vec<(Bytes, SocketAddrV4)> {
+        let mut datagrams = Vec::new();
+        for index in 0..sockets.count() {
+            loop {
+                match sockets.receive(index) {
+                    Received::Datagram(bytes, from) => datagrams.push((bytes, from)),
+                    Received::Useless(reason) => panic!("{reason}"),
+                    Received::Nothing => break,
+                }
+            }
+        }
+        datagrams
+    }
+
+    #[test]
+    fn a_role_hears_its_groups_and_no_other_on_the_same_port() {
+        let config = config(200_000);
+        let mut learner = open(&config, Role::Learner);
+        let mut acceptor = open(&config, Role::Acceptor);
+        let client = open(&config, Role::Client);
+        for role in Role::ALL {
+            let text = role.name().as_bytes();
+            client.send(text, config.groups.of(role)).unwrap();
+        }
+        let from = client.local_address().unwrap();
+        let heard = |sockets: &mut Multicast| -> Vec<Bytes> {
+            let datagrams = drain(sockets);
+            assert!(datagrams.iter().all(|(_, sender)| *sender == from));
+            datagrams.into_iter().map(|(bytes, _)| bytes).collect()
+        };
+        assert_eq!(heard(&mut learner), ["client", "acceptor", "learner"]);
+        assert_eq!(heard(&mut acceptor), ["acceptor"]);
+    }
+
+    #[test]
+    fn an_answer_reaches_the_socket_that_asked() {
+        let config = config(200_000);
+        let mut learner = open(&config, Role::Learner);
+        let mut acceptor = open(&config, Role::Acceptor);
+        learner
+            .send(b"question", config.groups.of(Role::Acceptor))
+            .unwrap();
+        let (_, from) = drain(&mut acceptor).pop().unwrap();
+        let large = vec![7; Interface::MAX_DATAGRAM];
+        acceptor.send(&large, from).unwrap();
+        let answers = drain(&mut learner);
+        // The question went to a group that learners hear, too.
+        assert_eq!(answers.len(), 2);
+        assert_eq!(answers[0].0, large);
+        assert_eq!(answers[0].1, acceptor.local_address().unwrap());
+    }
+
+    #[test]
+    fn what_the_kernel_drops_is_counted() {
+        let config = config(20_000);
+        let mut acceptor = open(&config, Role::Acceptor);
+        let client = open(&config, Role::Client);
+        let group = config.groups.of(Role::Acceptor);
+        let sent = 500;
+        for _ in 0..sent {
+            client.send(&[7; 1000], group).unwrap();
+        }
+        let heard = drain(&mut acceptor).len() as u64;
+        assert!((1..sent).contains(&heard), "{heard} fitted");
+        // The count travels with the next datagram that is received.
+        client.send(b"one more", group).unwrap();
+        assert_eq!(drain(&mut acceptor).len(), 1);
+        assert_eq!(acceptor.kernel_drops(), sent - heard);
+    }
+}

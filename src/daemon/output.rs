@@ -1,0 +1,325 @@
+//! A learner's standard output: a bounded queue and a thread that empties it.
+//!
+//! Whoever reads our output may be slow or stopped altogether, and a write to a
+//! full pipe blocks. It must block neither the loop, which has to answer the
+//! protocol, nor grow the memory without end. So the loop only appends to a
+//! queue; when the queue is full the learner stops *delivering* until it has
+//! been drained below half, and catches up afterwards from the acceptors.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use mio::Waker;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// The queue in front of a file that lines are written to.
+#[derive(Debug)]
+pub struct Output {
+    /// What this turn has appended; handed over as one piece.
+    filling: Vec<u8>,
+    limit: usize,
+    shared: Arc<Shared>,
+}
+
+/// How the queue stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// More than the limit waits: append no more.
+    Full,
+    /// Between half and the whole of the limit.
+    Between,
+    /// Less than half waits: go on.
+    Roomy,
+    /// The reader closed its end; nobody will read any more.
+    Closed,
+    /// Writing failed for another reason.
+    Failed(String),
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Handed over, not yet taken by the thread.
+    pending: Vec<u8>,
+    /// Bytes that the thread has taken and not yet written.
+    writing: usize,
+    failure: Option<Level>,
+    /// The loop has stopped appending and wants to be woken when it may go on.
+    waits: bool,
+    ending: bool,
+}
+
+impl Output {
+    /// Bytes that one write asks the kernel to take.
+    const PIECE: usize = 256 << 10;
+
+    /// Starts the thread that writes to `file`. `waker` wakes the loop when
+    /// there is room again, or never will be.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
+    pub fn start(file: File, limit: usize, waker: Arc<Waker>) -> io::Result<Output> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let writer = Writer {
+            file,
+            limit,
+            waker,
+            shared: shared.clone(),
+        };
+        thread::Builder::new()
+            .name("output".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(Output {
+            filling: Vec::new(),
+            limit,
+            shared,
+        })
+    }
+
+    /// Appends one line: the value's bytes as they are, behind its position if
+    /// one is given.
+    pub fn push(&mut self, position: Option<u64>, value: &[u8]) {
+        if let Some(position) = position {
+            write!(self.filling, "{position} ").expect("writing to memory cannot fail");
+        }
+        self.filling.extend_from_slice(value);
+        self.filling.push(b'\n');
+    }
+
+    /// Hands what was appended to the thread.
+    pub fn hand_over(&mut self) {
+        if self.filling.is_empty() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if state.failure.is_some() {
+            self.filling.clear();
+        } else if state.pending.is_empty() {
+            std::mem::swap(&mut state.pending, &mut self.filling);
+        } else {
+            state.pending.append(&mut self.filling);
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// How much waits. Once it was `Full`, the loop is woken when it is `Roomy`.
+    pub fn level(&self) -> Level {
+        let mut state = self.shared.lock();
+        let level = state.level(self.limit);
+        state.waits = level == Level::Full || (state.waits && level == Level::Between);
+        level
+    }
+
+    /// Waits until everything is written, at most this long: a reader that has
+    /// stalled must not keep us. Returns how many bytes were left unwritten.
+    pub fn finish(&mut self, patience: Duration) -> usize {
+        self.hand_over();
+        let mut state = self.shared.lock();
+        state.ending = true;
+        self.shared.changed.notify_all();
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, patience, |state| {
+                state.failure.is_none() && state.waiting() > 0
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting()
+    }
+}
+
+impl Shared {
+    /// Both sides only move bytes about under the lock, so its content is whole
+    /// even if one of them should have panicked.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn waiting(&self) -> usize {
+        self.pending.len() + self.writing
+    }
+
+    fn level(&self, limit: usize) -> Level {
+        match &self.failure {
+            Some(failure) => failure.clone(),
+            None if self.waiting() >= limit => Level::Full,
+            None if self.waiting() >= limit / 2 => Level::Between,
+            None => Level::Roomy,
+        }
+    }
+}
+
+/// The thread's half.
+struct Writer {
+    file: File,
+    limit: usize,
+    waker: Arc<Waker>,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut taken = Vec::new();
+        while self.take(&mut taken) {
+            let mut rest = &taken[..];
+            while !rest.is_empty() {
+                let piece = &rest[..rest.len().min(Output::PIECE)];
+                match self.file.write(piece) {
+                    Ok(0) => return self.fail(&io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        rest = &rest[written..];
+                        self.wrote(written);
+                    }
+                    Err(error) => match error.kind() {
+                        io::ErrorKind::Interrupted => {}
+                        io::ErrorKind::WouldBlock => wait_for(&self.file, PollFlags::POLLOUT),
+                        _ => return self.fail(&error),
+                    },
+                }
+            }
+            taken.clear();
+        }
+    }
+
+    /// Waits for something to write; returns whether there will be more.
+    fn take(&self, taken: &mut Vec<u8>) -> bool {
+        let state = self.shared.lock();
+        let mut state = self
+            .shared
+            .changed
+            .wait_while(state, |state| state.pending.is_empty() && !state.ending)
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut state.pending, taken);
+        state.writing = taken.len();
+        !taken.is_empty()
+    }
+
+    fn wrote(&self, bytes: usize) {
+        let mut state = self.shared.lock();
+        state.writing -= bytes;
+        if state.waits && state.level(self.limit) == Level::Roomy {
+            state.waits = false;
+            self.wake();
+        }
+        if state.ending {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    fn fail(&self, error: &io::Error) {
+        let mut state = self.shared.lock();
+        state.failure = Some(match error.kind() {
+            io::ErrorKind::BrokenPipe => Level::Closed,
+            _ => Level::Failed(error.to_string()),
+        });
+        // What nobody will read is not left unwritten; it is gone.
+        state.pending = Vec::new();
+        state.writing = 0;
+        self.shared.changed.notify_all();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::error!("cannot wake the loop: {error}");
+        }
+    }
+}
+
+/// Blocks until a descriptor that somebody made non-blocking is ready.
+pub(super) fn wait_for(file: &File, what: PollFlags) {
+    // An error here shows again at the next read or write, which reports it.
+    let _ = poll(&mut [PollFd::new(file.as_fd(), what)], PollTimeout::NONE);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+
+    /// The waker is kept by the caller, as the loop does: a wake-up is lost with
+    /// the last of its wakers.
+    fn pipe(limit: usize) -> (io::PipeReader, Output, Poll, Arc<Waker>) {
+        let (reader, writer) = io::pipe().unwrap();
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let file = File::from(OwnedFd::from(writer));
+        let output = Output::start(file, limit, waker.clone()).unwrap();
+        (reader, output, poll, waker)
+    }
+
+    fn woken(poll: &mut Poll) -> bool {
+        let mut events = Events::with_capacity(1);
+        poll.poll(&mut events, Some(Duration::from_secs(10)))
+            .unwrap();
+        !events.is_empty()
+    }
+
+    #[test]
+    fn lines_come_out_in_order_with_their_positions() {
+        let (mut reader, mut output, _poll, _waker) = pipe(1 << 20);
+        output.push(None, b"plain");
+        output.push(Some(2), b"");
+        output.push(Some(3), b"\xff\r");
+        assert_eq!(output.finish(Duration::from_secs(10)), 0);
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).unwrap();
+        assert_eq!(text, b"plain\n2 \n3 \xff\r\n");
+    }
+
+    #[test]
+    fn a_stalled_reader_fills_the_queue_and_the_loop_is_woken_when_it_reads_on() {
+        let limit = 1 << 20;
+        let (mut reader, mut output, mut poll, _waker) = pipe(limit);
+        let line = vec![b'x'; 1023];
+        let mut pushed = 0;
+        while output.level() != Level::Full {
+            output.push(None, &line);
+            output.hand_over();
+            pushed += 1024;
+            assert!(pushed < 4 * limit, "the queue has no bound");
+        }
+        let mut buffer = vec![0; pushed];
+        reader.read_exact(&mut buffer).unwrap();
+        assert!(woken(&mut poll));
+        assert_eq!(output.level(), Level::Roomy);
+        assert_eq!(output.finish(Duration::from_secs(10)), 0);
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_stalled_reader() {
+        let (_reader, mut output, _poll, _waker) = pipe(1 << 20);
+        output.push(None, &vec![b'x'; 2 << 20]);
+        assert!(output.finish(Duration::from_millis(50)) > 0);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_noticed() {
+        let (reader, mut output, mut poll, _waker) = pipe(1 << 20);
+        drop(reader);
+        output.push(None, b"nobody reads this");
+        output.hand_over();
+        assert!(woken(&mut poll));
+        assert_eq!(output.level(), Level::Closed);
+        assert_eq!(output.finish(Duration::from_secs(10)), 0);
+    }
+}

@@ -1,0 +1,497 @@
+//! The acceptor's log: what must outlive the process, in the order it happened.
+//!
+//! ```text
+//! identity              whose memory this is
+//! votes-0000000001.log  heading | frame | frame | … | seal | zeros
+//! votes-0000000002.log  heading | frame | frame | zeros …
+//! ```
+//!
+//! Records are gathered in memory by [`Log::append`] and made durable together by
+//! [`Log::sync`]: one write and one `fdatasync`, however many there are. Segments
+//! are zeroed before they are used, so that the sync has no metadata to write.
+//!
+//! Invariants:
+//!
+//! - Positions number the records from 1 without a gap, across segments.
+//! - A record is written only when all records before the current batch are
+//!   durable: at any moment at most one batch, in one segment, is not.
+//! - A segment has its final name only when its heading and its zeros are
+//!   durable, and everything in the segments before is; only then is the seal
+//!   put on the one before, and only behind the seal's sync comes the first record.
+//! - Behind the last record there are only zeros.
+//! - After a failed write or sync nothing is written or answered any more: the
+//!   system may have dropped what it could not write and report success the next
+//!   time.
+
+use bytes::BytesMut;
+
+use super::index::Index;
+use super::lookup::Reader;
+use super::recovery::{self, Recovered};
+use super::segment::{self, Heading, IDENTITY_FILE, Identity, SECTOR, UNFINISHED_IDENTITY};
+use super::{Disk, StorageError, frame};
+use crate::protocol::{Found, Instance, Lookup, Payloads, Record, Vote};
+
+/// Bytes of a segment, unless told otherwise.
+pub const SEGMENT_LENGTH: u64 = 64 << 20;
+
+/// How much of the next segment is made ready at once.
+const STEP: u64 = 1 << 20;
+
+/// The largest buffer that is kept for the next batch.
+const MOST_KEPT: usize = 1 << 20;
+
+/// An open log. Dropping it forgets what was appended and not synced.
+#[derive(Debug)]
+pub struct Log<D> {
+    disk: D,
+    identity: Identity,
+    segment_length: u64,
+    /// The segment that is written, and how far it is.
+    end: Place,
+    /// Where the next record will go.
+    planned: Place,
+    /// The position of the next record.
+    next: u64,
+    /// The last durable position.
+    synced: u64,
+    /// Frames to be written, one part per segment; the first goes to `end` and
+    /// may be empty.
+    parts: Vec<Part>,
+    /// What the parts hold, for lookups and the index.
+    gathered: Vec<Gathered>,
+    /// How much of the next segment is zeroed, if it was begun.
+    spare: Option<u64>,
+    /// The next segment found no room; it is tried again when it is needed.
+    postponed: bool,
+    index: Index,
+    reader: Reader,
+    scratch: BytesMut,
+    /// The failure after which nothing goes on.
+    closed: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    segment: u64,
+    offset: u64,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    frames: BytesMut,
+    /// The position of its last record.
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Gathered {
+    place: Place,
+    to: u64,
+    vote: Option<Vote>,
+}
+
+impl<D: Disk> Log<D> {
+    /// Makes an empty directory an acceptor's, durably.
+    pub fn init(disk: D, identity: Identity) -> Result<(), StorageError> {
+        Self::init_with_segments(disk, identity, SEGMENT_LENGTH)
+    }
+
+    /// [`Log::init`] with segments of another length: a multiple of 512, at least 2048.
+    pub fn init_with_segments(
+        mut disk: D,
+        identity: Identity,
+        segment_length: u64,
+    ) -> Result<(), StorageError> {
+        check_segment_length(segment_length)?;
+        if let Some(found) = list(&mut disk)?.into_iter().next() {
+            return Err(StorageError::NotEmpty {
+                directory: disk.locate(""),
+                found,
+            });
+        }
+        let mut log = Log::assemble(disk, identity, segment_length, Recovered::nothing());
+        log.make_segment(1, 1)?;
+        log.write_identity()
+    }
+
+    /// Opens an acceptor's log: hands every record to `each`, oldest first, and
+    /// returns the log and its store id.
+    ///
+    /// What `each` saw counts only when this returns the log: records that a crash
+    /// left unsynced become durable at the end.
+    pub fn open(
+        mut disk: D,
+        cluster: u64,
+        acceptor: u16,
+        mut each: impl FnMut(Record),
+    ) -> Result<(Log<D>, u64), StorageError> {
+        let names = list(&mut disk)?;
+        if !names.iter().any(|name| name == IDENTITY_FILE) {
+            let directory = disk.locate("");
+            return Err(match names.into_iter().next() {
+                None => StorageError::Empty { directory },
+                Some(found) => StorageError::Unfinished { directory, found },
+            });
+        }
+        let heading = Heading::load(&mut disk, IDENTITY_FILE)?;
+        check_identity(&disk, &heading.identity, cluster, acceptor)?;
+        if heading.number != 0 || check_segment_length(heading.segment_length).is_err() {
+            let reason = "not the heading of an identity";
+            return Err(StorageError::damaged(&disk, IDENTITY_FILE, 0, reason));
+        }
+        // The names may be seen and yet not be durable, as little as bytes are.
+        disk.sync_directory()
+            .map_err(|error| StorageError::from_io(&disk, "sync the directory", "", error))?;
+        let recovered = recovery::recover(&mut disk, &heading, &mut each)?;
+        let leftover = |name: &&String| name.starts_with("votes-") && name.ends_with(".new");
+        for name in names.iter().filter(leftover) {
+            disk.remove(name)
+                .map_err(|error| StorageError::from_io(&disk, "remove", name, error))?;
+        }
+        let store = heading.identity.store;
+        let log = Log::assemble(disk, heading.identity, heading.segment_length, recovered);
+        Ok((log, store))
+    }
+
+    /// Appends a record. It is seen by lookups at once and becomes durable with
+    /// the next [`Log::sync`]; until then it takes memory.
+    pub fn append(&mut self, record: &Record) -> Result<(), StorageError> {
+        self.check_open()?;
+        self.scratch.clear();
+        record.encode_into(&mut self.scratch);
+        let whole = frame::frame_length(self.scratch.len()) as u64;
+        // Behind the last record there is always room for a seal.
+        let seal = frame::HEADER as u64;
+        if SECTOR + whole + seal > self.segment_length {
+            return Err(StorageError::TooLarge {
+                bytes: self.scratch.len(),
+                limit: (self.segment_length - SECTOR - seal) as usize - frame::HEADER,
+            });
+        }
+        if self.parts.is_empty() {
+            self.parts.push(Part::default());
+        }
+        if self.planned.offset + whole + seal > self.segment_length {
+            self.parts.push(Part::default());
+            self.planned = Place {
+                segment: self.planned.segment + 1,
+                offset: SECTOR,
+            };
+        }
+        let part = self.parts.last_mut().expect("one was pushed");
+        let store = self.identity.store;
+        frame::write(
+            store,
+            self.next,
+            self.synced,
+            &self.scratch,
+            &mut part.frames,
+        );
+        part.last = self.next;
+        let to = self.planned.offset + whole;
+        self.gathered.push(Gathered {
+            place: self.planned,
+            to,
+            vote: match record {
+                Record::Voted { vote } => Some(vote.clone()),
+                _ => None,
+            },
+        });
+        self.planned.offset = to;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Makes everything appended durable. After a failure nothing more can be
+    /// done with the log but to open it anew.
+    pub fn sync(&mut self) -> Result<(), StorageError> {
+        self.check_open()?;
+        if !self.is_dirty() {
+            return Ok(());
+        }
+        let result = self.write_parts().and_then(|()| self.prepare_ahead());
+        self.close_on_error(result)
+    }
+
+    /// Whether something was appended since the last sync.
+    pub fn is_dirty(&self) -> bool {
+        !self.gathered.is_empty()
+    }
+
+    /// The newest vote for each instance in the spans that are asked for,
+    /// ascending, as many as `bytes` of values allow: at least one, if there is
+    /// one, and never more than a few thousand. Sees what is not yet synced.
+    pub fn lookup(&mut self, lookup: Lookup) -> Result<Found, StorageError> {
+        self.check_open()?;
+        let unwritten = self
+            .gathered
+            .iter()
+            .filter_map(|gathered| gathered.vote.as_ref());
+        let store = self.identity.store;
+        let result = self
+            .reader
+            .lookup(&mut self.disk, store, &self.index, unwritten, lookup);
+        self.close_on_error(result)
+    }
+
+    /// Whose log it is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The position of the last durable record, 0 when there is none.
+    pub fn synced_through(&self) -> u64 {
+        self.synced
+    }
+
+    /// The disk, for simulators that let it fail.
+    pub fn disk_mut(&mut self) -> &mut D {
+        &mut self.disk
+    }
+
+    /// Gives the disk back; what was not synced is forgotten.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
+    fn assemble(disk: D, identity: Identity, segment_length: u64, found: Recovered) -> Log<D> {
+        let end = Place {
+            segment: found.segment,
+            offset: found.offset,
+        };
+        Log {
+            disk,
+            identity,
+            segment_length,
+            end,
+            planned: end,
+            next: found.next,
+            synced: found.next - 1,
+            parts: Vec::new(),
+            gathered: Vec::new(),
+            spare: None,
+            postponed: false,
+            index: found.index,
+            reader: Reader::default(),
+            scratch: BytesMut::new(),
+            closed: None,
+        }
+    }
+
+    fn check_open(&self) -> Result<(), StorageError> {
+        match &self.closed {
+            None => Ok(()),
+            Some(cause) => Err(StorageError::Closed {
+                cause: cause.clone(),
+            }),
+        }
+    }
+
+    fn close_on_error<T>(&mut self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if let Err(error) = &result {
+            self.closed = Some(error.to_string());
+        }
+        result
+    }
+
+    fn write_parts(&mut self) -> Result<(), StorageError> {
+        for (number, mut part) in std::mem::take(&mut self.parts).into_iter().enumerate() {
+            if number > 0 {
+                self.rotate()?;
+            }
+            if part.frames.is_empty() {
+                continue;
+            }
+            let name = segment::file_name(self.end.segment);
+            self.write(&name, self.end.offset, &part.frames)?;
+            self.sync_file(&name)?;
+            self.end.offset += part.frames.len() as u64;
+            self.synced = part.last;
+            part.frames.clear();
+            if self.parts.is_empty() && part.frames.capacity() <= MOST_KEPT {
+                self.parts.push(part);
+            }
+        }
+        assert_eq!(
+            self.end, self.planned,
+            "records went where they were meant to"
+        );
+        for gathered in self.gathered.drain(..) {
+            let Place { segment, offset } = gathered.place;
+            let instance: Option<Instance> = gathered.vote.map(|vote| vote.instance);
+            self.index.note(segment, offset, gathered.to, instance);
+        }
+        Ok(())
+    }
+
+    /// Goes on in the next segment; everything so far is durable.
+    fn rotate(&mut self) -> Result<(), StorageError> {
+        let next = self.end.segment + 1;
+        self.make_segment(next, self.synced + 1)?;
+        let full = segment::file_name(self.end.segment);
+        let mut seal = BytesMut::new();
+        let store = self.identity.store;
+        frame::write(store, self.synced + 1, self.synced, &[], &mut seal);
+        self.write(&full, self.end.offset, &seal)?;
+        self.sync_file(&full)?;
+        self.end = Place {
+            segment: next,
+            offset: SECTOR,
+        };
+        Ok(())
+    }
+
+    /// Gives a segment its heading and its name, durably.
+    fn make_segment(&mut self, number: u64, first: u64) -> Result<(), StorageError> {
+        self.prepare(number, self.segment_length)?;
+        let heading = Heading {
+            identity: self.identity,
+            segment_length: self.segment_length,
+            number,
+            first,
+        };
+        let spare = segment::spare_name(number);
+        self.write(&spare, 0, &heading.encode())?;
+        self.sync_file(&spare)?;
+        self.rename(&spare, &segment::file_name(number))?;
+        self.spare = None;
+        self.postponed = false;
+        self.sync_directory()
+    }
+
+    /// Makes the next segment ready bit by bit while the second half of this one
+    /// fills, lest all acceptors pause at the same time to write one at once.
+    fn prepare_ahead(&mut self) -> Result<(), StorageError> {
+        let step = STEP.min(self.segment_length / 4 / SECTOR * SECTOR);
+        let goal = (2 * self.end.offset).saturating_sub(self.segment_length);
+        if self.postponed || goal < self.spare.unwrap_or(0) + step {
+            return Ok(());
+        }
+        match self.prepare(self.end.segment + 1, goal / step * step) {
+            Err(error @ StorageError::Full { .. }) => {
+                self.postponed = true;
+                log::warn!(
+                    "no room for the next segment, so the acceptor will stop when this one is \
+                     full, in {} bytes: {error}",
+                    self.segment_length - self.end.offset
+                );
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Sets the next segment aside and overwrites it with zeros up to `goal`.
+    fn prepare(&mut self, number: u64, goal: u64) -> Result<(), StorageError> {
+        let name = segment::spare_name(number);
+        let mut zeroed = match self.spare {
+            Some(zeroed) => zeroed,
+            None => {
+                self.disk
+                    .create(&name, self.segment_length)
+                    .map_err(|error| StorageError::from_io(&self.disk, "create", &name, error))?;
+                self.spare = Some(0);
+                0
+            }
+        };
+        while zeroed < goal {
+            let length = STEP.min(goal - zeroed);
+            self.write(&name, zeroed, &vec![0; length as usize])?;
+            self.sync_file(&name)?;
+            zeroed += length;
+            self.spare = Some(zeroed);
+        }
+        Ok(())
+    }
+
+    /// The last act of making a log: from here on it exists.
+    fn write_identity(&mut self) -> Result<(), StorageError> {
+        let heading = Heading {
+            identity: self.identity,
+            segment_length: self.segment_length,
+            number: 0,
+            first: 0,
+        };
+        let name = UNFINISHED_IDENTITY;
+        self.disk
+            .create(name, SECTOR)
+            .map_err(|error| StorageError::from_io(&self.disk, "create", name, error))?;
+        self.write(name, 0, &heading.encode())?;
+        self.sync_file(name)?;
+        self.rename(name, IDENTITY_FILE)?;
+        self.sync_directory()
+    }
+
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        self.disk
+            .write_at(name, offset, bytes)
+            .map_err(|error| StorageError::from_io(&self.disk, "write", name, error))
+    }
+
+    fn sync_file(&mut self, name: &str) -> Result<(), StorageError> {
+        self.disk
+            .sync(name)
+            .map_err(|error| StorageError::from_io(&self.disk, "sync", name, error))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), StorageError> {
+        self.disk
+            .rename(from, to)
+            .map_err(|error| StorageError::from_io(&self.disk, "rename", from, error))
+    }
+
+    fn sync_directory(&mut self) -> Result<(), StorageError> {
+        self.disk
+            .sync_directory()
+            .map_err(|error| StorageError::from_io(&self.disk, "sync the directory", "", error))
+    }
+}
+
+impl Recovered {
+    /// What there is before there is anything.
+    fn nothing() -> Recovered {
+        Recovered {
+            segment: 1,
+            offset: SECTOR,
+            next: 1,
+            index: Index::default(),
+        }
+    }
+}
+
+fn list(disk: &mut impl Disk) -> Result<Vec<String>, StorageError> {
+    disk.list()
+        .map_err(|error| StorageError::from_io(disk, "list the directory", "", error))
+}
+
+fn check_segment_length(bytes: u64) -> Result<(), StorageError> {
+    if bytes.is_multiple_of(SECTOR) && (4 * SECTOR..=1 << 30).contains(&bytes) {
+        return Ok(());
+    }
+    Err(StorageError::SegmentLength { bytes })
+}
+
+fn check_identity(
+    disk: &impl Disk,
+    found: &Identity,
+    cluster: u64,
+    acceptor: u16,
+) -> Result<(), StorageError> {
+    let foreign = |what, expected, found| {
+        Err(StorageError::Foreign {
+            file: disk.locate(IDENTITY_FILE),
+            what,
+            expected,
+            found,
+        })
+    };
+    if found.cluster != cluster {
+        let show = |cluster: u64| format!("{cluster:016x}");
+        return foreign("cluster", show(cluster), show(found.cluster));
+    }
+    if found.acceptor != acceptor {
+        return foreign("acceptor", acceptor.to_string(), found.acceptor.to_string());
+    }
+    Ok(())
+}

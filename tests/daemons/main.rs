@@ -1,0 +1,10 @@
+//! The four executables as real processes on loopback: what they deliver, how
+//! they end, and what they say.
+
+mod cluster;
+mod configuration;
+mod delivery;
+mod durability;
+mod process;
+mod strangers;
+mod streams;
