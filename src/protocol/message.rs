@@ -234,7 +234,8 @@ pub enum Message {
         /// Where.
         instances: Vec<Span>,
     },
-    /// Leader to acceptors, learners and proposers: I am here.
+    /// Leader to acceptors, learners and proposers: I am here. A candidate whose
+    /// phase 1 gets on says it too, with nothing decided.
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,

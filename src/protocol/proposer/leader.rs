@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::pipeline::{Pipeline, Proposal};
 use super::recovery::Recovery;
 use super::submissions::Submissions;
-use super::{Event, Proposer};
+use super::{Event, Proposer, announce};
 use crate::protocol::jitter::Jitter;
 use crate::protocol::roster::Roster;
 use crate::protocol::{
@@ -111,12 +111,7 @@ impl Leader {
     /// Says that this leader is here, and how far the log has come.
     pub fn beat(&mut self, now: Time, settings: &Settings, out: &mut Outbox<Proposer>) {
         self.heartbeat_at = now + settings.heartbeat;
-        let message = Message::Heartbeat {
-            ballot: self.ballot(),
-            decided: self.decided(),
-        };
-        out.send(Address::Group(Role::Acceptor), message.clone());
-        out.send(Address::Group(Role::Proposer), message);
+        announce(self.ballot(), self.decided(), out);
     }
 
     /// Whether a quorum was heard lately enough to go on leading.

@@ -106,6 +106,8 @@ struct Candidate {
     give_up_at: Time,
     /// How often it has asked.
     attempts: u32,
+    /// Whether anything new was reported since it asked last.
+    further: bool,
 }
 
 impl Proposer {
@@ -198,6 +200,7 @@ impl Proposer {
             ask_at: now,
             give_up_at: now + self.jitter.between(patience * 8, patience * 16),
             attempts: 0,
+            further: false,
         });
         self.ask(now, out);
     }
@@ -216,6 +219,14 @@ impl Proposer {
             out,
         );
         candidate.attempts += 1;
+        let promised = candidate.recovery.heard();
+        let quorum = self.settings.membership.is_quorum(promised);
+        if std::mem::take(&mut candidate.further) && quorum {
+            // Much to report takes its time, longer than others are patient. Who
+            // hears no quorum does not get on, and so does not hold them off.
+            let ballot = candidate.recovery.ballot;
+            announce(ballot, Instance::ZERO, out);
+        }
     }
 
     /// Becomes a follower again.
@@ -258,6 +269,9 @@ impl Proposer {
         if recovery.is_complete(&self.settings.membership) {
             self.lead(now, out);
         } else if further && let Some(gap) = recovery.gap(from.id) {
+            candidate.further = true;
+            let patience = self.settings.patience();
+            candidate.give_up_at = now + self.jitter.between(patience * 8, patience * 16);
             out.send(
                 Address::Process(from),
                 Message::Prepare {
@@ -409,6 +423,14 @@ impl Proposer {
         self.submissions.forget_silent(now);
         self.credit_due = self.submissions.clients() > 0;
     }
+}
+
+/// Says to acceptors, learners and proposers who is at work in this ballot, and
+/// how far it has decided the log.
+fn announce(ballot: Ballot, decided: Instance, out: &mut Outbox<Proposer>) {
+    let message = Message::Heartbeat { ballot, decided };
+    out.send(Address::Group(Role::Acceptor), message.clone());
+    out.send(Address::Group(Role::Proposer), message);
 }
 
 impl Process for Proposer {
