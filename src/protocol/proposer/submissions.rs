@@ -30,6 +30,8 @@ struct Backlog {
     next: Option<u64>,
     acknowledged: u64,
     runs: BTreeMap<u64, Run>,
+    /// Bytes of the items in `runs`.
+    held: usize,
     heard: Time,
     /// When the client was last told that something is missing.
     told: Option<Time>,
@@ -84,6 +86,7 @@ impl Submissions {
             next: None,
             acknowledged: 0,
             runs: BTreeMap::new(),
+            held: 0,
             heard: now,
             told: None,
             queued: false,
@@ -100,11 +103,11 @@ impl Submissions {
         let oldest = backlog.next.unwrap_or(backlog.acknowledged + 1);
         self.bytes -= backlog.drop_below(oldest);
         if run.last() >= oldest {
-            let held: usize = backlog.runs.values().map(|run| run.items.len()).sum();
-            let room = held + run.items.len() <= Self::MAX_SESSION
+            let room = backlog.held + run.items.len() <= Self::MAX_SESSION
                 && self.bytes + run.items.len() <= Self::MAX_BYTES;
             if room && !backlog.runs.contains_key(&run.first) {
                 self.bytes += run.items.len();
+                backlog.held += run.items.len();
                 backlog.runs.insert(run.first, run);
             }
         }
@@ -173,6 +176,7 @@ impl Submissions {
                 }
                 let run = backlog.runs.remove(&first).expect("just seen");
                 self.bytes -= run.items.len();
+                backlog.held -= run.items.len();
                 run.encode_into(&mut batch);
                 let next = run.last() + 1;
                 backlog.next = Some(next);
@@ -216,6 +220,7 @@ impl Backlog {
         {
             dropped += entry.remove().items.len();
         }
+        self.held -= dropped;
         dropped
     }
 }
