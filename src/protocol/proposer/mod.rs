@@ -460,18 +460,8 @@ impl Process for Proposer {
                 }
                 let leading = matches!(self.stage, Stage::Leader(_));
                 let clients = self.submissions.clients();
-                let session = run.session;
-                let gap = self.submissions.add(now, leading, from, acknowledged, run);
+                self.submissions.add(now, leading, from, acknowledged, run);
                 self.credit_due |= clients != self.submissions.clients();
-                if let Some(gap) = gap {
-                    out.send(
-                        Address::Process(gap.client),
-                        Message::Missing {
-                            session,
-                            next: gap.next,
-                        },
-                    );
-                }
             }
             (Role::Client, Message::Inquire { .. }) => self.credit_due = true,
             (
@@ -576,6 +566,15 @@ impl Process for Proposer {
         if let Stage::Leader(leader) = &mut self.stage {
             let (settings, jitter) = (&self.settings, &mut self.jitter);
             leader.propose(now, &mut self.submissions, settings, jitter, out);
+            for lacking in self.submissions.lacking(now) {
+                out.send(
+                    Address::Process(lacking.client),
+                    Message::Missing {
+                        session: lacking.session,
+                        gaps: lacking.gaps,
+                    },
+                );
+            }
         }
         if self.credit_due {
             self.grant(out);
@@ -588,7 +587,12 @@ impl Process for Proposer {
         let stage = match &self.stage {
             Stage::Follower => self.election.deadline(),
             Stage::Candidate(candidate) => candidate.ask_at.min(candidate.give_up_at),
-            Stage::Leader(leader) => leader.next_timeout(self.now, self.submissions.is_ready()),
+            Stage::Leader(leader) => {
+                let at = leader.next_timeout(self.now, self.submissions.is_ready());
+                self.submissions
+                    .next_timeout()
+                    .map_or(at, |gap| at.min(gap))
+            }
         };
         Some(stage.min(self.chores_at))
     }
