@@ -326,6 +326,42 @@ fn run_with_too_few_acceptors_prints_nothing_and_says_why() {
 }
 
 #[test]
+fn run_goes_on_without_one_acceptor_and_stops_unharmed_without_two() {
+    let runs = TempDir::new().unwrap();
+    let run = |options: &[&str]| {
+        let mut command = in_namespace("run.sh");
+        let output = command
+            .args(options)
+            .env("PAXCAST_RUNS", runs.path())
+            .output()
+            .unwrap();
+        let verdict = script("check_all.sh")
+            .env("PAXCAST_RUNS", runs.path())
+            .output()
+            .unwrap();
+        (output, text(&verdict.stdout).replace('\n', " "))
+    };
+    let (output, verdict) = run(&["--kill-acceptors", "1", "400"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(verdict.matches("  > OK").count(), 3, "{verdict}");
+
+    let (output, verdict) = run(&["--kill-acceptors", "2", "400"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let complaint = text(&output.stderr);
+    assert!(
+        complaint.contains("1 of 3 acceptors run and a quorum is 2"),
+        "{complaint}"
+    );
+    let learned = |name| read(&runs.path().join("latest").join(name));
+    assert!(learned("learn1").lines().count() > 100, "nothing flowed");
+    assert_eq!(learned("learn1"), learned("learn2"));
+    assert!(
+        verdict.contains("actually proposed   > OK"),
+        "something was made up: {verdict}"
+    );
+}
+
+#[test]
 fn an_ordinary_user_without_any_network_needs_nothing_else() {
     let place = TempDir::new().unwrap();
     let home = place.path();
