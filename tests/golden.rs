@@ -98,7 +98,7 @@ fn messages() -> Vec<Message> {
         },
         Message::Missing {
             session: session(),
-            next: 10,
+            gaps: vec![(10, 12), (15, 15)],
         },
         Message::Prepare {
             ballot: ballot(),

@@ -32,7 +32,7 @@ struct Arguments {
     #[arg(long)]
     init: bool,
 
-    /// Keep votes in DIR/acceptor-ID, whatever the configuration says
+    /// Keep votes in DIR/acceptor-ID instead of the `data` directory of the configuration
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }

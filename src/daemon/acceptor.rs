@@ -32,8 +32,8 @@ const SIGNAL_CHECK: u64 = 1024;
 pub fn init_acceptor(command: &Command) -> Result<(), Failure> {
     let Some(path) = command.config.acceptor_directory(command.id) else {
         return Err(Failure::Usage(
-            "--init makes a data directory, and neither `data DIR` in the configuration \
-             nor --data DIR names one"
+            "--init makes a data directory, and the configuration names none: its acceptors are \
+             volatile; add a line `data DIR` for all processes"
                 .to_owned(),
         ));
     };

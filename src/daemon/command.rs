@@ -111,6 +111,17 @@ impl Common {
         let mut config =
             Config::load(&self.conf).map_err(|error| Failure::Configuration(error.to_string()))?;
         if let Some(data) = data {
+            // Whether acceptors are durable is a fact of the cluster, part of what
+            // every datagram carries; one that knows better would not be heeded.
+            if config.data.is_none() {
+                return Err(Failure::Configuration(format!(
+                    "--data only moves the directory of a durable acceptor, and {} makes \
+                     acceptors volatile, for every process that reads it; add a line \
+                     `data {}` there",
+                    self.conf.display(),
+                    data.display()
+                )));
+            }
             config.override_data(data);
         }
         self.check_id(role, &config)?;

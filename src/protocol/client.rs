@@ -105,6 +105,12 @@ impl Client {
     /// Socket buffer that is used before the leader grants any: two datagrams.
     const FIRST_CREDIT: u64 = 142_000;
 
+    /// Datagrams sent again for one complaint of the leader.
+    const MAX_REFILL: usize = 16;
+
+    /// How often the wait for an acknowledgement doubles while there is silence.
+    const MAX_DOUBLINGS: u32 = 3;
+
     /// A client; `seed` feeds its back-offs and the names of later sessions.
     ///
     /// # Panics
@@ -268,7 +274,8 @@ impl Client {
 
     /// Sets the time for the next retransmission.
     fn arm(&mut self, now: Time) {
-        let least = self.round_trip.timeout(&self.settings) * (1 << self.silence.min(5));
+        let least =
+            self.round_trip.timeout(&self.settings) * (1 << self.silence.min(Self::MAX_DOUBLINGS));
         let most = least.mul_f64(1.5);
         let wait = self.jitter.between(least, most).min(Duration::from_secs(2));
         self.retransmit_at = Some(now + wait);
@@ -287,6 +294,26 @@ impl Client {
             Message::Submit { acknowledged, run },
         );
         out.event(Event::Retransmitted);
+    }
+
+    /// Sends again what the leader says it lacks, but not what is under way to it.
+    fn fill_gaps(&mut self, now: Time, gaps: &[(u64, u64)], out: &mut Outbox<Self>) {
+        let soon = self.settings.repropose.0 / 8;
+        let lacking: Vec<usize> = self
+            .chunks
+            .iter()
+            .enumerate()
+            .filter(|(_, chunk)| now.since(chunk.sent) >= soon)
+            .filter(|(_, chunk)| {
+                gaps.iter()
+                    .any(|&(first, last)| chunk.run.first <= last && first <= chunk.run.last())
+            })
+            .map(|(index, _)| index)
+            .take(Self::MAX_REFILL)
+            .collect();
+        for index in lacking {
+            self.resend(index, now, out);
+        }
     }
 
     /// Learns how far the log has come.
@@ -424,17 +451,8 @@ impl Process for Client {
                     }
                 }
             }
-            (Role::Proposer, Message::Missing { session, next }) if session == self.session => {
-                let soon = self.settings.repropose.0 / 8;
-                let lacking = self
-                    .chunks
-                    .iter()
-                    .position(|chunk| (chunk.run.first..=chunk.run.last()).contains(&next));
-                if let Some(index) = lacking
-                    && now.since(self.chunks[index].sent) >= soon
-                {
-                    self.resend(index, now, out);
-                }
+            (Role::Proposer, Message::Missing { session, gaps }) if session == self.session => {
+                self.fill_gaps(now, &gaps, out);
             }
             _ => {}
         }

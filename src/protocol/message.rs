@@ -171,12 +171,12 @@ pub enum Message {
         /// Bytes of socket buffer that one client may fill.
         bytes: u32,
     },
-    /// Proposer to a client: I lack your items from this number on.
+    /// Leader to a client: I have later items of yours, but lack these.
     Missing {
         /// Whose items.
         session: Session,
-        /// The first one missing.
-        next: u64,
+        /// The first and the last number of each gap, ascending.
+        gaps: Vec<(u64, u64)>,
     },
     /// 1a. Proposer to acceptors: promise me this ballot, and tell me your votes.
     Prepare {
@@ -234,7 +234,8 @@ pub enum Message {
         /// Where.
         instances: Vec<Span>,
     },
-    /// Leader to acceptors, learners and proposers: I am here.
+    /// Leader to acceptors, learners and proposers: I am here. A candidate whose
+    /// phase 1 gets on says it too, with nothing decided.
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,

@@ -246,7 +246,10 @@ impl Faults {
     /// Whom a crash strikes. What cannot come back is spared when the cluster
     /// could not go on without it.
     fn victim(&mut self, cluster: &Cluster) -> Option<usize> {
-        let node = self.random.place(cluster.nodes().len());
+        let node = match cluster.leader() {
+            Some(leader) if self.random.chance(0.2) => leader,
+            _ => self.random.place(cluster.nodes().len()),
+        };
         let state = &cluster.nodes()[node];
         if state.state == State::Dead {
             return None;
@@ -270,7 +273,10 @@ impl Faults {
     fn part(&mut self, cluster: &mut Cluster) {
         let count = cluster.nodes().len();
         let lone = self.random.place(count);
-        let kind = self.random.between(0, 5);
+        let kind = self.random.between(0, 7);
+        let leader = cluster.leader();
+        let acceptors = cluster.nodes_of(Role::Acceptor);
+        let confidant = self.random.pick(&acceptors);
         let side: Vec<bool> = (0..count)
             .map(|node| match kind {
                 // Halves, and the same for multicast only.
@@ -288,6 +294,14 @@ impl Faults {
                     3 if to == lone => cluster.network().cut(from, to),
                     4 if from == lone => cluster.network().cut(from, to),
                     5 if self.random.chance(0.3) => cluster.network().cut(from, to),
+                    // What the leader proposes now leaves a vote at one acceptor
+                    // only, which then keeps it to itself, or does not.
+                    6 | 7 if Some(from) == leader && to != confidant => {
+                        cluster.network().cut(from, to);
+                    }
+                    7 if from == confidant && to != confidant => {
+                        cluster.network().cut(from, to);
+                    }
                     _ => {}
                 }
             }
@@ -299,6 +313,8 @@ impl Faults {
             "one is deaf",
             "one is mute",
             "some paths are cut",
+            "one acceptor hears the leader",
+            "one acceptor hears the leader and says nothing",
         ][kind as usize];
         cluster.note(format!("{words} ({})", cluster.nodes()[lone].name));
     }

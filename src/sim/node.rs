@@ -125,7 +125,15 @@ fn cut_bytes(words: &str) -> String {
     const MOST: usize = 6_000;
     let mut cut = String::new();
     for (index, part) in words.split("b\"").enumerate() {
-        let (bytes, rest) = match (index, part.find('"')) {
+        let end = part
+            .char_indices()
+            .scan(false, |escaped, (at, letter)| {
+                let ends = letter == '"' && !*escaped;
+                *escaped = letter == '\\' && !*escaped;
+                Some((at, ends))
+            })
+            .find_map(|(at, ends)| ends.then_some(at));
+        let (bytes, rest) = match (index, end) {
             (0, _) | (_, None) => ("", part),
             (_, Some(end)) => part.split_at(end),
         };

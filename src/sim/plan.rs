@@ -63,7 +63,7 @@ fn cluster(random: &mut Random) -> ClusterOptions {
     let memory = random.pick(&[1, 2_000, 20_000, 1 << 20]);
     let slowest = random.pick(&[0, 1, 5, 30]);
     ClusterOptions {
-        proposers: random.between(1, 3) as u16,
+        proposers: random.pick(&[1, 2, 2, 3, 3]),
         learners: random.between(1, 4) as u16,
         clients: match random.chance(0.2) {
             true => random.between(4, 8) as u16,

@@ -91,3 +91,15 @@ fn a_command_line_that_contradicts_itself_is_a_usage_error() {
         assert_eq!(status, Some(2), "{role} {options:?}: {errors}");
     }
 }
+
+#[test]
+fn a_directory_cannot_make_one_acceptor_durable_where_all_are_volatile() {
+    let cluster = Cluster::new("");
+    let options = ["--data", "/nonexistent"];
+    let (status, errors) = refused("acceptor", 1, &cluster.conf, &options);
+    assert_eq!(status, Some(3));
+    assert!(
+        errors.contains("add a line `data /nonexistent`"),
+        "{errors}"
+    );
+}

@@ -114,6 +114,9 @@ impl Learner {
     /// A gap up to this many instances is asked for in front of everybody.
     const SMALL_GAP: u64 = 64;
 
+    /// How often the wait between two requests doubles.
+    const MAX_DOUBLINGS: u32 = 7;
+
     /// Shortest and longest wait before asking for what surely exists: long
     /// enough for reordering to settle, and spread so that of many learners that
     /// lack the same, one asks.
@@ -299,7 +302,11 @@ impl Learner {
             true => Self::BACK_OFF,
             false => self.settings.repropose,
         };
-        let factor = 1 << self.asking.attempts.min(8);
+        // Under loss the next acceptor is asked as soon as the first; only when
+        // all were asked in vain there is reason for patience.
+        let round = self.settings.membership.acceptors().len() as u32;
+        let in_vain = self.asking.attempts.saturating_sub(round);
+        let factor = 1 << in_vain.min(Self::MAX_DOUBLINGS);
         self.jitter
             .between(least * factor, most * factor)
             .min(self.settings.catch_up)

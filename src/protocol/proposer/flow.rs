@@ -138,7 +138,7 @@ impl Flow {
     /// A proposal had to be sent again for want of votes.
     pub fn fall_back(&mut self) {
         let pressure = self.pressure.unwrap_or(256);
-        self.pressure = Some((pressure * 3 / 4).max(16));
+        self.pressure = Some((pressure * 3 / 4).max(64));
     }
 
     /// A proposal was decided.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::pipeline::{Pipeline, Proposal};
 use super::recovery::Recovery;
 use super::submissions::Submissions;
-use super::{Event, Proposer};
+use super::{Event, Proposer, announce};
 use crate::protocol::jitter::Jitter;
 use crate::protocol::roster::Roster;
 use crate::protocol::{
@@ -111,12 +111,7 @@ impl Leader {
     /// Says that this leader is here, and how far the log has come.
     pub fn beat(&mut self, now: Time, settings: &Settings, out: &mut Outbox<Proposer>) {
         self.heartbeat_at = now + settings.heartbeat;
-        let message = Message::Heartbeat {
-            ballot: self.ballot(),
-            decided: self.decided(),
-        };
-        out.send(Address::Group(Role::Acceptor), message.clone());
-        out.send(Address::Group(Role::Proposer), message);
+        announce(self.ballot(), self.decided(), out);
     }
 
     /// Whether a quorum was heard lately enough to go on leading.
@@ -348,5 +343,128 @@ impl Leader {
                 value: Payload::new(proposal.value),
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::protocol::{AcceptorSet, Membership, Output};
+
+    fn acceptor(id: u16) -> ProcessId {
+        ProcessId {
+            role: Role::Acceptor,
+            id,
+            incarnation: 1,
+        }
+    }
+
+    fn ballot(round: u64) -> Ballot {
+        Ballot {
+            round,
+            proposer: 1,
+            incarnation: 1,
+        }
+    }
+
+    fn vote(round: u64, value: &'static str) -> Vote {
+        Vote {
+            instance: Instance(1),
+            ballot: ballot(round),
+            value: Payload::new(Bytes::from_static(value.as_bytes())),
+        }
+    }
+
+    /// A leader whose quorum knew nothing, and that has decided `new` for the
+    /// first instance since. Now a learner is stuck there.
+    fn repairing(out: &mut Outbox<Proposer>) -> (Leader, Settings) {
+        let settings = Settings::new(Membership::majority(AcceptorSet::first(3)));
+        let mut jitter = Jitter::new(1);
+        let mut recovery = Recovery::new(ballot(2), Instance(1), None);
+        recovery.add(2, Instance(1), None, vec![]);
+        recovery.add(3, Instance(1), None, vec![]);
+        let now = Time::ZERO;
+        let mut leader = Leader::new(now, recovery);
+        leader.pipeline.append(Bytes::from_static(b"new"));
+        leader.propose(
+            now,
+            &mut Submissions::default(),
+            &settings,
+            &mut jitter,
+            out,
+        );
+        let span = Span {
+            from: Instance(1),
+            through: Instance(1),
+        };
+        for id in [2, 3] {
+            leader.voted(now, acceptor(id), &[span], &settings, &mut jitter, out);
+        }
+        assert_eq!(leader.decided(), Instance(1));
+        leader.begin_repair(now, span, &settings, out);
+        while out.pop().is_some() {}
+        (leader, settings)
+    }
+
+    /// What the leader proposes in answer to these pages.
+    fn proposed(pages: [(u16, Option<Instance>, Vec<Vote>); 2]) -> Vec<Bytes> {
+        let mut out = Outbox::new();
+        let (mut leader, settings) = repairing(&mut out);
+        for (id, through, votes) in pages {
+            let page = (Instance(1), through);
+            leader.promised(Time::ZERO, acceptor(id), page, votes, &settings, &mut out);
+        }
+        out.drain()
+            .filter_map(|output| match output {
+                Output::Send {
+                    message: Message::Accept { value, .. },
+                    ..
+                } => Some(value.bytes().clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_past_is_proposed_again_as_a_quorum_remembers_it() {
+        let through = Some(Instance(1));
+        let pages = [
+            (1, through, vec![vote(1, "old")]),
+            (2, through, vec![vote(2, "new")]),
+        ];
+        assert_eq!(proposed(pages), ["new"]);
+    }
+
+    #[test]
+    fn late_pages_of_phase_1_do_not_bring_an_old_value_back() {
+        let pages = [(1, None, vec![vote(1, "old")]), (2, None, vec![])];
+        assert_eq!(proposed(pages), [""; 0]);
+    }
+
+    #[test]
+    fn a_repair_asks_again_and_does_not_begin_anew() {
+        let mut out = Outbox::new();
+        let (mut leader, settings) = repairing(&mut out);
+        let through = Some(Instance(1));
+        let page = (Instance(1), through);
+        let votes = vec![vote(2, "new")];
+        leader.promised(Time::ZERO, acceptor(2), page, votes, &settings, &mut out);
+        let span = Span {
+            from: Instance(1),
+            through: Instance(1),
+        };
+        leader.begin_repair(Time::ZERO, span, &settings, &mut out);
+        assert!(out.is_empty(), "one repair at a time");
+        let roster = Roster::new(settings.membership.acceptors());
+        let mut now = Time::ZERO;
+        let mut asked = 0;
+        while leader.repair.is_some() {
+            now = now + settings.repropose.0;
+            leader.ask_overdue(now, &settings, &roster, &mut out);
+            asked += out.drain().count();
+        }
+        assert!((5..20).contains(&asked), "asked {asked} times");
     }
 }

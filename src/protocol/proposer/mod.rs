@@ -106,6 +106,8 @@ struct Candidate {
     give_up_at: Time,
     /// How often it has asked.
     attempts: u32,
+    /// Whether anything new was reported since it asked last.
+    further: bool,
 }
 
 impl Proposer {
@@ -198,6 +200,7 @@ impl Proposer {
             ask_at: now,
             give_up_at: now + self.jitter.between(patience * 8, patience * 16),
             attempts: 0,
+            further: false,
         });
         self.ask(now, out);
     }
@@ -216,6 +219,14 @@ impl Proposer {
             out,
         );
         candidate.attempts += 1;
+        let promised = candidate.recovery.heard();
+        let quorum = self.settings.membership.is_quorum(promised);
+        if std::mem::take(&mut candidate.further) && quorum {
+            // Much to report takes its time, longer than others are patient. Who
+            // hears no quorum does not get on, and so does not hold them off.
+            let ballot = candidate.recovery.ballot;
+            announce(ballot, Instance::ZERO, out);
+        }
     }
 
     /// Becomes a follower again.
@@ -258,6 +269,9 @@ impl Proposer {
         if recovery.is_complete(&self.settings.membership) {
             self.lead(now, out);
         } else if further && let Some(gap) = recovery.gap(from.id) {
+            candidate.further = true;
+            let patience = self.settings.patience();
+            candidate.give_up_at = now + self.jitter.between(patience * 8, patience * 16);
             out.send(
                 Address::Process(from),
                 Message::Prepare {
@@ -411,6 +425,14 @@ impl Proposer {
     }
 }
 
+/// Says to acceptors, learners and proposers who is at work in this ballot, and
+/// how far it has decided the log.
+fn announce(ballot: Ballot, decided: Instance, out: &mut Outbox<Proposer>) {
+    let message = Message::Heartbeat { ballot, decided };
+    out.send(Address::Group(Role::Acceptor), message.clone());
+    out.send(Address::Group(Role::Proposer), message);
+}
+
 impl Process for Proposer {
     type Address = Address;
     type Sender = ProcessId;
@@ -438,18 +460,8 @@ impl Process for Proposer {
                 }
                 let leading = matches!(self.stage, Stage::Leader(_));
                 let clients = self.submissions.clients();
-                let session = run.session;
-                let gap = self.submissions.add(now, leading, from, acknowledged, run);
+                self.submissions.add(now, leading, from, acknowledged, run);
                 self.credit_due |= clients != self.submissions.clients();
-                if let Some(gap) = gap {
-                    out.send(
-                        Address::Process(gap.client),
-                        Message::Missing {
-                            session,
-                            next: gap.next,
-                        },
-                    );
-                }
             }
             (Role::Client, Message::Inquire { .. }) => self.credit_due = true,
             (
@@ -554,6 +566,15 @@ impl Process for Proposer {
         if let Stage::Leader(leader) = &mut self.stage {
             let (settings, jitter) = (&self.settings, &mut self.jitter);
             leader.propose(now, &mut self.submissions, settings, jitter, out);
+            for lacking in self.submissions.lacking(now) {
+                out.send(
+                    Address::Process(lacking.client),
+                    Message::Missing {
+                        session: lacking.session,
+                        gaps: lacking.gaps,
+                    },
+                );
+            }
         }
         if self.credit_due {
             self.grant(out);
@@ -566,7 +587,12 @@ impl Process for Proposer {
         let stage = match &self.stage {
             Stage::Follower => self.election.deadline(),
             Stage::Candidate(candidate) => candidate.ask_at.min(candidate.give_up_at),
-            Stage::Leader(leader) => leader.next_timeout(self.now, self.submissions.is_ready()),
+            Stage::Leader(leader) => {
+                let at = leader.next_timeout(self.now, self.submissions.is_ready());
+                self.submissions
+                    .next_timeout()
+                    .map_or(at, |gap| at.min(gap))
+            }
         };
         Some(stage.min(self.chores_at))
     }

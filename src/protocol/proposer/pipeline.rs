@@ -29,6 +29,8 @@ pub struct Pipeline {
     highest_decided: Instance,
     /// How far `open` was sent.
     sent_through: Instance,
+    /// When a vote last counted.
+    voted: Time,
     /// Who has room for more.
     pub flow: Flow,
 }
@@ -67,6 +69,7 @@ impl Pipeline {
             open: BTreeMap::new(),
             highest_decided: decided,
             sent_through: decided,
+            voted: Time::ZERO,
             flow: Flow::default(),
         };
         let last = found.keys().next_back().copied().unwrap_or(decided);
@@ -174,9 +177,12 @@ impl Pipeline {
         }
         for (&instance, open) in self.open.range_mut(span.from..=span.through) {
             // Votes in this ballot answer what was sent in this ballot.
-            if open.times > 0 && open.voters.insert(acceptor) && membership.is_quorum(open.voters) {
-                open.decided = true;
-                self.highest_decided = self.highest_decided.max(instance);
+            if open.times > 0 && open.voters.insert(acceptor) {
+                self.voted = now;
+                if membership.is_quorum(open.voters) {
+                    open.decided = true;
+                    self.highest_decided = self.highest_decided.max(instance);
+                }
             }
         }
         while self
@@ -232,7 +238,12 @@ impl Pipeline {
             .get_mut(&instance)
             .expect("only open ones are sent");
         let (least, most) = settings.repropose;
-        let factor = 1 << open.times.min(4);
+        // Where votes come in, what has none was lost, and waiting longer each
+        // time helps nobody. Where none do, a quorum may be gone for long.
+        let factor = match now.since(self.voted) < most * 4 {
+            true => 1,
+            false => 1 << open.times.min(4),
+        };
         open.times += 1;
         open.sent = now;
         open.resend_at = now

@@ -19,6 +19,8 @@ pub struct Submissions {
     sessions: BTreeMap<Session, Backlog>,
     /// Sessions with a run that can be proposed next, in turn.
     ready: VecDeque<Session>,
+    /// Sessions with gaps, and when to tell their clients (again).
+    gapped: BTreeMap<Session, Time>,
     bytes: usize,
 }
 
@@ -30,19 +32,21 @@ struct Backlog {
     next: Option<u64>,
     acknowledged: u64,
     runs: BTreeMap<u64, Run>,
+    /// Bytes of the items in `runs`.
+    held: usize,
     heard: Time,
-    /// When the client was last told that something is missing.
-    told: Option<Time>,
     queued: bool,
 }
 
-/// A gap in a session: the number that is missing, and who has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
+/// What a client must send again: gaps in what it submitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
     /// The client to ask.
     pub client: ProcessId,
-    /// The number missing.
-    pub next: u64,
+    /// Its session.
+    pub session: Session,
+    /// The first and the last number of each gap, ascending.
+    pub gaps: Vec<(u64, u64)>,
 }
 
 impl Submissions {
@@ -62,8 +66,10 @@ impl Submissions {
     /// How long to wait before telling a client again that something is missing.
     const REPEAT: Duration = Duration::from_millis(5);
 
-    /// Takes in a run. `leading`: it is to be proposed by this process. Returns
-    /// the gap in front of it, when there is one that the client should fill.
+    /// Gaps that are told at once.
+    const MAX_GAPS: usize = 32;
+
+    /// Takes in a run. `leading`: it is to be proposed by this process.
     pub fn add(
         &mut self,
         now: Time,
@@ -71,12 +77,12 @@ impl Submissions {
         client: ProcessId,
         acknowledged: u64,
         run: Run,
-    ) -> Option<Gap> {
+    ) {
         let session = run.session;
         if self.sessions.len() >= Self::MAX_SESSIONS && !self.sessions.contains_key(&session) {
             self.forget_silent(now);
             if self.sessions.len() >= Self::MAX_SESSIONS {
-                return None;
+                return;
             }
         }
         let backlog = self.sessions.entry(session).or_insert_with(|| Backlog {
@@ -84,8 +90,8 @@ impl Submissions {
             next: None,
             acknowledged: 0,
             runs: BTreeMap::new(),
+            held: 0,
             heard: now,
-            told: None,
             queued: false,
         });
         backlog.client = client;
@@ -97,48 +103,76 @@ impl Submissions {
             let next = backlog.next.get_or_insert(backlog.acknowledged + 1);
             *next = (*next).max(backlog.acknowledged + 1);
         }
+        let first = run.first;
         let oldest = backlog.next.unwrap_or(backlog.acknowledged + 1);
         self.bytes -= backlog.drop_below(oldest);
         if run.last() >= oldest {
-            let held: usize = backlog.runs.values().map(|run| run.items.len()).sum();
-            let room = held + run.items.len() <= Self::MAX_SESSION
+            let room = backlog.held + run.items.len() <= Self::MAX_SESSION
                 && self.bytes + run.items.len() <= Self::MAX_BYTES;
             if room && !backlog.runs.contains_key(&run.first) {
                 self.bytes += run.items.len();
+                backlog.held += run.items.len();
                 backlog.runs.insert(run.first, run);
             }
         }
         if !leading {
-            return None;
+            return;
         }
-        if backlog.ready().is_some() {
-            if !backlog.queued {
-                backlog.queued = true;
-                self.ready.push_back(session);
+        if !backlog.queued && backlog.ready().is_some() {
+            backlog.queued = true;
+            self.ready.push_back(session);
+        }
+        if backlog.lacks_before(first) {
+            self.gapped.entry(session).or_insert(now);
+        }
+    }
+
+    /// What clients must be told now that they shall send again.
+    pub fn lacking(&mut self, now: Time) -> Vec<Lacking> {
+        let due: Vec<Session> = self
+            .gapped
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(&session, _)| session)
+            .collect();
+        let mut lacking = Vec::new();
+        for session in due {
+            let gaps = self
+                .sessions
+                .get(&session)
+                .map_or(Vec::new(), |backlog| backlog.gaps(Self::MAX_GAPS));
+            if gaps.is_empty() {
+                self.gapped.remove(&session);
+                continue;
             }
-            return None;
+            self.gapped.insert(session, now + Self::REPEAT);
+            let client = self.sessions[&session].client;
+            lacking.push(Lacking {
+                client,
+                session,
+                gaps,
+            });
         }
-        let told_lately = backlog
-            .told
-            .is_some_and(|told| now.since(told) < Self::REPEAT);
-        if backlog.runs.is_empty() || told_lately {
-            return None;
-        }
-        backlog.told = Some(now);
-        Some(Gap {
-            client,
-            next: oldest,
-        })
+        lacking
+    }
+
+    /// When a client is to be told again.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.gapped.values().min().copied()
     }
 
     /// This proposer leads now: every session begins behind what its client knows.
     pub fn lead(&mut self) {
         self.ready.clear();
+        self.gapped.clear();
         for (session, backlog) in &mut self.sessions {
             backlog.next = Some(backlog.acknowledged + 1);
             backlog.queued = backlog.ready().is_some();
             if backlog.queued {
                 self.ready.push_back(*session);
+            }
+            if !backlog.gaps(1).is_empty() {
+                self.gapped.insert(*session, Time::ZERO);
             }
         }
     }
@@ -146,6 +180,7 @@ impl Submissions {
     /// This proposer leads no more; what it proposed is another's to find out.
     pub fn follow(&mut self) {
         self.ready.clear();
+        self.gapped.clear();
         for backlog in self.sessions.values_mut() {
             backlog.next = None;
             backlog.queued = false;
@@ -173,6 +208,7 @@ impl Submissions {
                 }
                 let run = backlog.runs.remove(&first).expect("just seen");
                 self.bytes -= run.items.len();
+                backlog.held -= run.items.len();
                 run.encode_into(&mut batch);
                 let next = run.last() + 1;
                 backlog.next = Some(next);
@@ -208,6 +244,31 @@ impl Backlog {
         (run.last() >= next).then_some(*first)
     }
 
+    /// Whether something is missing right before the run that begins with `first`.
+    fn lacks_before(&self, first: u64) -> bool {
+        let before = self.runs.range(..first).next_back();
+        let end = before.map_or(0, |(_, run)| run.last() + 1);
+        end.max(self.next.unwrap_or(first)) < first
+    }
+
+    /// The first gaps between what was proposed and the last run held.
+    fn gaps(&self, most: usize) -> Vec<(u64, u64)> {
+        let mut gaps = Vec::new();
+        let Some(mut next) = self.next else {
+            return gaps;
+        };
+        for run in self.runs.values() {
+            if run.first > next {
+                gaps.push((next, run.first - 1));
+                if gaps.len() == most {
+                    break;
+                }
+            }
+            next = next.max(run.last() + 1);
+        }
+        gaps
+    }
+
     /// Drops runs that end below `number`; returns their bytes.
     fn drop_below(&mut self, number: u64) -> usize {
         let mut dropped = 0;
@@ -216,6 +277,7 @@ impl Backlog {
         {
             dropped += entry.remove().items.len();
         }
+        self.held -= dropped;
         dropped
     }
 }
@@ -246,8 +308,16 @@ mod tests {
         }
     }
 
-    fn add(submissions: &mut Submissions, acknowledged: u64, run: Run) -> Option<Gap> {
-        submissions.add(Time::ZERO, true, CLIENT, acknowledged, run)
+    fn add(submissions: &mut Submissions, acknowledged: u64, run: Run) {
+        submissions.add(Time::ZERO, true, CLIENT, acknowledged, run);
+    }
+
+    fn gaps(submissions: &mut Submissions, now: Time) -> Vec<(u64, u64)> {
+        submissions
+            .lacking(now)
+            .into_iter()
+            .flat_map(|lacking| lacking.gaps)
+            .collect()
     }
 
     fn taken(submissions: &mut Submissions) -> Vec<u64> {
@@ -259,20 +329,36 @@ mod tests {
     #[test]
     fn runs_are_taken_in_order_whatever_the_order_of_arrival() {
         let mut submissions = Submissions::default();
-        let gap = add(&mut submissions, 0, run(3, 2)).expect("1 is missing");
-        assert_eq!((gap.client, gap.next), (CLIENT, 1));
+        add(&mut submissions, 0, run(3, 2));
         assert!(!submissions.is_ready());
-        assert_eq!(add(&mut submissions, 0, run(1, 2)), None);
+        add(&mut submissions, 0, run(1, 2));
         assert_eq!(taken(&mut submissions), [1, 3]);
-        assert_eq!(add(&mut submissions, 0, run(1, 2)), None, "a retry");
+        add(&mut submissions, 0, run(1, 2));
         assert!(!submissions.is_ready());
         assert_eq!(submissions.bytes, 0);
     }
 
     #[test]
+    fn all_gaps_are_told_and_told_again_until_they_are_filled() {
+        let mut submissions = Submissions::default();
+        for first in [3, 9, 5] {
+            add(&mut submissions, 0, run(first, 2));
+        }
+        assert_eq!(gaps(&mut submissions, Time::ZERO), [(1, 2), (7, 8)]);
+        assert_eq!(gaps(&mut submissions, Time::ZERO), [], "told just now");
+        let later = submissions.next_timeout().expect("told again");
+        add(&mut submissions, 0, run(1, 2));
+        assert_eq!(gaps(&mut submissions, later), [(7, 8)]);
+        add(&mut submissions, 0, run(7, 2));
+        assert_eq!(gaps(&mut submissions, later + Submissions::REPEAT), []);
+        assert_eq!(submissions.next_timeout(), None);
+        assert_eq!(taken(&mut submissions), [1, 3, 5, 7, 9]);
+    }
+
+    #[test]
     fn a_leader_that_does_not_know_the_client_begins_behind_what_the_client_knows() {
         let mut submissions = Submissions::default();
-        assert!(add(&mut submissions, 10, run(15, 5)).is_some());
+        add(&mut submissions, 10, run(15, 5));
         assert!(!submissions.is_ready(), "11 to 14 come first");
         add(&mut submissions, 10, run(11, 4));
         assert_eq!(taken(&mut submissions), [11, 15]);

@@ -301,6 +301,21 @@ impl Cluster {
             .collect()
     }
 
+    /// The proposer that leads: of several that think so, the one with the highest ballot.
+    pub fn leader(&self) -> Option<usize> {
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, node)| match &node.machine {
+                Machine::Proposer(proposer) if node.is_running() => {
+                    Some((proposer.leads()?, index))
+                }
+                _ => None,
+            })
+            .max()
+            .map(|(_, index)| index)
+    }
+
     /// The observers.
     pub fn checker(&self) -> &Checker {
         &self.checker
@@ -336,6 +351,24 @@ impl Cluster {
     /// Loses the datagrams that the filter picks, from now on.
     pub fn lose_when(&mut self, filter: impl FnMut(Passage<'_>) -> bool + 'static) {
         self.filters.push(Box::new(filter));
+    }
+
+    /// Loses the `nth` datagram, from 1, that the predicate picks, for every receiver.
+    pub fn lose_nth(&mut self, nth: u64, picks: impl Fn(Passage<'_>) -> bool + 'static) {
+        let mut seen = 0;
+        let mut last = None;
+        self.lose_when(move |passage| {
+            if !picks(passage) {
+                return false;
+            }
+            // Copies of one multicast follow each other, for one receiver after the other.
+            let copy = (passage.from, passage.sequence);
+            if last != Some(copy) {
+                last = Some(copy);
+                seen += 1;
+            }
+            seen == nth
+        });
     }
 
     /// Takes all filters away.

@@ -17,6 +17,8 @@ use crate::wire;
 pub struct Passage<'a> {
     /// Who sends it.
     pub from: ProcessId,
+    /// The sender's count of datagrams.
+    pub sequence: u64,
     /// Who would hear it.
     pub to: ProcessId,
     /// What it says.
@@ -64,6 +66,7 @@ impl Cluster {
         let me = node.me;
         let mut buffer = BytesMut::new();
         wire::encode(&self.scope, me, node.sequence, message, &mut buffer);
+        let sequence = node.sequence;
         node.sequence += 1;
         let bytes = buffer.freeze();
         let own = node.port;
@@ -111,6 +114,7 @@ impl Cluster {
             }
             let passage = Passage {
                 from: me,
+                sequence,
                 to: self.nodes[receiver].me,
                 message,
             };
