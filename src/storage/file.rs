@@ -147,14 +147,18 @@ impl Disk for Directory {
             .create_new(true)
             .open(self.path.join(name))?;
         let bytes = i64::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
-        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        let made = match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
             // Not every file system can set room aside; the zeros that the log
             // writes do it there.
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => file.set_len(length)?,
-            result => result?,
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => file.set_len(length),
+            result => result.map_err(io::Error::from),
+        };
+        match made {
+            Ok(()) => self.keep(name, file),
+            // The want of room is what must be told, whether this works or not.
+            Err(_) => drop(fs::remove_file(self.path.join(name))),
         }
-        self.keep(name, file);
-        Ok(())
+        made
     }
 
     fn read_at(&mut self, name: &str, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -283,6 +287,18 @@ mod tests {
         assert_eq!(disk.list().unwrap(), ["two"], "the lock is not listed");
         disk.remove("two").unwrap();
         assert!(disk.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_finds_no_room_does_not_keep_its_name() {
+        let place = tempfile::tempdir().unwrap();
+        let mut disk = Directory::create(place.path()).unwrap();
+        for _ in 0..2 {
+            let error = disk.create("one", 1 << 62).unwrap_err();
+            assert_ne!(error.kind(), io::ErrorKind::AlreadyExists);
+        }
+        assert!(disk.list().unwrap().is_empty());
+        disk.create("one", 8).unwrap();
     }
 
     #[test]

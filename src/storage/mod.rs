@@ -43,7 +43,7 @@ pub trait Disk {
     fn length(&mut self, name: &str) -> io::Result<Option<u64>>;
 
     /// Makes a new file of `length` zero bytes, for which room is set aside.
-    /// Fails when the name is taken.
+    /// Fails when the name is taken; whenever else it fails, the name stays free.
     fn create(&mut self, name: &str, length: u64) -> io::Result<()>;
 
     /// Fills `buffer` from `offset` on; the end of the file is an error.

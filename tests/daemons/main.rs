@@ -5,6 +5,7 @@ mod cluster;
 mod configuration;
 mod delivery;
 mod durability;
+mod outages;
 mod process;
 mod strangers;
 mod streams;

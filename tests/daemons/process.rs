@@ -36,10 +36,14 @@ pub fn executable(role: &str) -> &'static str {
 impl Process {
     /// Starts a role; its standard input and output are the test's.
     pub fn start(role: &str, id: u16, conf: &Path, options: &[&str]) -> Process {
-        let mut child = Command::new(executable(role))
-            .arg(id.to_string())
-            .arg(conf)
-            .args(options)
+        let mut command = Command::new(executable(role));
+        command.arg(id.to_string()).arg(conf).args(options);
+        Process::spawn(format!("{role} {id}"), command)
+    }
+
+    /// The same for a command that becomes a role.
+    pub fn spawn(name: String, mut command: Command) -> Process {
+        let mut child = command
             .env_remove("RUST_LOG")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -56,7 +60,7 @@ impl Process {
             }
         });
         Process {
-            name: format!("{role} {id}"),
+            name,
             child,
             errors,
             seen: Vec::new(),

@@ -103,6 +103,28 @@ fn odd_lines_are_kept_and_one_over_the_limit_is_named_and_left_out() {
 }
 
 #[test]
+fn a_thousand_equal_lines_are_a_thousand_values() {
+    let cluster = Cluster::new("").with(3, 2, &[]);
+    let mut learner = cluster.start("learner", 1, &[]);
+    let output = learner.lines(2001);
+    for id in 1..=2 {
+        let mut client = cluster.start("client", id, &["--deadline", "60"]);
+        client.stdin().write_all(&b"same\n".repeat(1000)).unwrap();
+        let (status, errors) = client.outcome();
+        assert_eq!(status, Some(0), "{errors}");
+    }
+    // One more than there should be would stand before this one.
+    let mut last = cluster.start("client", 3, &["--deadline", "60"]);
+    last.stdin().write_all(b"last\n").unwrap();
+    assert_eq!(last.outcome().0, Some(0));
+    assert_eq!(
+        output.bytes(),
+        [b"same\n".repeat(2000), b"last\n".to_vec()].concat()
+    );
+    learner.stop();
+}
+
+#[test]
 fn an_empty_input_is_done_at_once() {
     let cluster = Cluster::new("");
     let mut client = cluster.start("client", 1, &[]);
