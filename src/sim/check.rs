@@ -120,6 +120,23 @@ impl Checker {
             .map_or(Instance::ZERO, |(&instance, _)| instance)
     }
 
+    /// Whether the latest votes of the acceptors alone show everything that is
+    /// chosen. After changes of leader they need not: then a leader must propose
+    /// the past again before a newcomer can learn it.
+    pub fn is_plain_to_see(&self) -> bool {
+        self.chosen.keys().all(|instance| {
+            let mut latest: BTreeMap<Ballot, AcceptorSet> = BTreeMap::new();
+            for (&id, witness) in &self.acceptors {
+                if let Some(ballot) = witness.votes.get(instance).and_then(BTreeSet::last) {
+                    latest.entry(*ballot).or_default().insert(id);
+                }
+            }
+            latest
+                .values()
+                .any(|&voters| self.membership.is_quorum(voters))
+        })
+    }
+
     /// How many values this start of a learner has delivered.
     pub fn delivered_by(&self, learner: ProcessId) -> usize {
         self.learners.get(&learner).copied().unwrap_or(0)

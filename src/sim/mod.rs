@@ -189,11 +189,16 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
 
 /// A learner starts when all is done, perhaps with nobody left to submit or propose.
 fn join_late(plan: &Plan, cluster: &mut Cluster) -> Result<(), Broken> {
-    // Without a proposer nobody can repair the past, so all acceptors must be
-    // there, and what a leader was about must be over.
+    // Without a proposer nobody can repair the past, so it must need no repair.
     let settled = cluster.now() + Duration::from_secs(3);
     cluster.run(settled, |_| false).map_err(safety)?;
-    if plan.late_and_quiet && !plan.faults.leave_dead && !plan.faults.leave_cut_off {
+    let acceptors = cluster.nodes_of(Role::Acceptor);
+    let all_there = cluster.checker().is_plain_to_see()
+        && !plan.faults.leave_cut_off
+        && acceptors
+            .iter()
+            .all(|&acceptor| cluster.nodes()[acceptor].is_running());
+    if plan.late_and_quiet && all_there {
         cluster.strike("late learner and nobody else");
         for role in [Role::Client, Role::Proposer] {
             for node in cluster.nodes_of(role) {
