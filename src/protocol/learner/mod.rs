@@ -43,6 +43,8 @@ pub struct Learner {
     jitter: Jitter,
     buffer: u32,
     roster: Roster,
+    /// The highest ballot heard of.
+    highest: Ballot,
     watermarks: Watermarks,
     sessions: Sessions,
     /// All instances through this one were applied.
@@ -139,6 +141,7 @@ impl Learner {
             jitter,
             buffer,
             roster: Roster::new(settings.membership.acceptors()),
+            highest: Ballot::ZERO,
             watermarks: Watermarks::default(),
             sessions: Sessions::default(),
             delivered: Instance::ZERO,
@@ -259,6 +262,10 @@ impl Learner {
 
     /// A watermark was heard.
     fn note(&mut self, watermark: Watermark) {
+        if watermark.ballot.leaps_over(self.highest) {
+            return;
+        }
+        self.highest = self.highest.max(watermark.ballot);
         self.watermarks.note(watermark);
         let through = self.watermarks.highest().through;
         self.target = self.target.max(through);

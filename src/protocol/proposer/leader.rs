@@ -116,7 +116,7 @@ impl Leader {
 
     /// Whether a quorum was heard lately enough to go on leading.
     pub fn hears_quorum(&self, now: Time, settings: &Settings) -> bool {
-        let patience = settings.patience() * 3;
+        let patience = settings.endurance();
         let heard = self
             .heard
             .iter()
@@ -235,6 +235,10 @@ impl Leader {
         let Some(repair) = &mut self.repair else {
             return;
         };
+        // What is open-ended is a late page of phase 1: repairs ask for intervals.
+        if through.is_none() {
+            return;
+        }
         let further = repair.recovery.add(from.id, first, through, votes);
         if repair.recovery.is_complete(&settings.membership) {
             self.propose_past(out);

@@ -25,7 +25,7 @@ use super::quorum::AcceptorSet;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::time::Time;
-use super::value::Instance;
+use super::value::{Instance, Run};
 use super::watermarks::Watermarks;
 use election::Election;
 use leader::Leader;
@@ -111,6 +111,9 @@ struct Candidate {
 }
 
 impl Proposer {
+    /// How many other proposers' buffers are remembered.
+    const MAX_BUFFERS: usize = 1_024;
+
     /// Between one announcement of the buffer and the next.
     const CHORES: Duration = Duration::from_secs(1);
 
@@ -331,6 +334,9 @@ impl Proposer {
         decided: Instance,
         out: &mut Outbox<Self>,
     ) {
+        if ballot.leaps_over(self.highest) {
+            return;
+        }
         self.note_ballot(ballot);
         self.watermarks.note(Watermark {
             ballot,
@@ -357,8 +363,16 @@ impl Proposer {
             Stage::Candidate(candidate) => candidate.recovery.ballot,
             Stage::Leader(leader) => leader.ballot(),
         };
-        if mine == ballot && promised > mine {
-            self.follow(now, out);
+        if mine != ballot || promised <= mine {
+            return;
+        }
+        let led = self.leads().is_some();
+        self.follow(now, out);
+        // Most likely a single acceptor missed some heartbeats and let a candidate
+        // in that cannot hear them at all. If there is a new leader after all, the
+        // acceptors say so.
+        if led {
+            self.election.retry(now, &self.settings, &mut self.jitter);
         }
     }
 
@@ -452,7 +466,8 @@ impl Process for Proposer {
         match (from.role, message) {
             (Role::Client, Message::Submit { acknowledged, run }) => {
                 let plausible = run.count > 0
-                    && run.first > 0
+                    && (1..Run::MAX_NUMBER).contains(&run.first)
+                    && acknowledged < Run::MAX_NUMBER
                     && run.session.client == from.id
                     && run.items.len() <= self.settings.run_limit();
                 if !plausible {
@@ -474,6 +489,9 @@ impl Process for Proposer {
                     votes,
                 },
             ) if self.roster.admits(from) => {
+                if watermark.ballot.leaps_over(self.highest) {
+                    return;
+                }
                 self.watermarks.note(watermark);
                 self.note_ballot(watermark.ballot);
                 // A higher ballot has decided something, perhaps another value
@@ -519,7 +537,9 @@ impl Process for Proposer {
             {
                 self.handle_heartbeat(now, ballot, decided, out);
             }
-            (Role::Proposer, Message::Listening { buffer }) => {
+            (Role::Proposer, Message::Listening { buffer })
+                if self.buffers.len() < Self::MAX_BUFFERS || self.buffers.contains_key(&from) =>
+            {
                 self.buffers.insert(from, (buffer, now));
             }
             _ => {}
