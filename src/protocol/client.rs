@@ -341,10 +341,11 @@ impl Client {
         }
         self.acknowledged = progress.last;
         self.renewed = self.position;
-        self.silence = 0;
+        let mut freed = 0;
         while let Some(chunk) = self.chunks.front()
             && chunk.run.last() <= self.acknowledged
         {
+            freed += 1;
             let chunk = self.chunks.pop_front().expect("there is a first");
             self.in_flight -= chunk.cost;
             self.window = (self.window + chunk.cost).min(self.credit);
@@ -353,6 +354,9 @@ impl Client {
             let waited = self.resent.is_some_and(|resent| chunk.sent <= resent);
             if !chunk.again && !waited {
                 self.round_trip.sample(now.since(chunk.sent));
+                // Only now is it known that the wait is long enough (Karn's rule):
+                // with a shorter one everything would be sent twice for ever.
+                self.silence = 0;
             }
             if chunk.values > 0 {
                 out.event(Event::Acknowledged {
@@ -361,14 +365,19 @@ impl Client {
                 });
             }
         }
-        let Some(oldest) = self.chunks.front() else {
+        if self.chunks.is_empty() {
             self.retransmit_at = None;
             return;
-        };
-        // It would have come along, had it arrived: where one datagram was lost,
-        // most often several were, and each must not cost a timeout of its own.
-        if now.since(oldest.sent) >= self.round_trip.timeout(&self.settings) {
-            self.resend(0, now, out);
+        }
+        // What follows would have come along, had it arrived: where one datagram
+        // was lost, most often many were, and each must not cost a timeout of its
+        // own. Each success doubles how many are sent again at once.
+        let overdue = self.round_trip.timeout(&self.settings);
+        let most = (2 * freed).min(Self::MAX_REFILL).min(self.chunks.len());
+        for index in 0..most {
+            if now.since(self.chunks[index].sent) >= overdue {
+                self.resend(index, now, out);
+            }
         }
         self.arm(now);
     }
