@@ -320,10 +320,10 @@ fn slow_disks_make_it_slow_and_nothing_else() {
     // anybody's patience with a leader, and no reason to lose one.
     let mut options = options();
     let slow = Duration::from_millis(500);
-    (options.sync, options.sync_blocks) = ((slow, slow), true);
+    (options.sync, options.sync_blocks, options.turn) = ((slow, slow), true, 256);
     let mut cluster = cluster(options);
-    submit(&mut cluster, 200);
-    finish(&mut cluster, 60, 400);
+    submit(&mut cluster, 5_000);
+    finish(&mut cluster, 30, 10_000);
 }
 
 #[test]
