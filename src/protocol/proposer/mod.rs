@@ -7,6 +7,7 @@
 //! then batches of what clients submitted ([`submissions`], [`pipeline`], [`flow`]).
 //! A higher ballot, or silence from a quorum, makes it a follower again.
 
+mod candidate;
 pub mod election;
 pub mod flow;
 mod leader;
@@ -21,15 +22,14 @@ use super::ballot::Ballot;
 use super::jitter::Jitter;
 use super::message::{Address, Found, Lookup, Message, ProcessId, Role, Span, Vote, Watermark};
 use super::outbox::{Outbox, Process};
-use super::quorum::AcceptorSet;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::time::Time;
 use super::value::{Instance, Run};
 use super::watermarks::Watermarks;
+use candidate::Candidate;
 use election::Election;
 use leader::Leader;
-use recovery::Recovery;
 use submissions::Submissions;
 
 /// A proposer.
@@ -94,20 +94,6 @@ enum Stage {
     Follower,
     Candidate(Candidate),
     Leader(Box<Leader>),
-}
-
-#[derive(Clone, Debug)]
-struct Candidate {
-    recovery: Recovery,
-    /// Acceptors that hear a live leader.
-    busy: AcceptorSet,
-    /// When to ask again, and when to give up.
-    ask_at: Time,
-    give_up_at: Time,
-    /// How often it has asked.
-    attempts: u32,
-    /// Whether anything new was reported since it asked last.
-    further: bool,
 }
 
 impl Proposer {
@@ -187,51 +173,6 @@ impl Proposer {
         }
     }
 
-    /// Patience has ended: ask for a ballot.
-    fn stand(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let ballot = Ballot {
-            round: self.highest.round + 1,
-            proposer: self.me.id,
-            incarnation: self.me.incarnation,
-        };
-        self.highest = ballot;
-        let from = self.watermarks.highest().through.next();
-        let patience = self.settings.patience();
-        self.stage = Stage::Candidate(Candidate {
-            recovery: Recovery::new(ballot, from, None),
-            busy: AcceptorSet::EMPTY,
-            ask_at: now,
-            give_up_at: now + self.jitter.between(patience * 8, patience * 16),
-            attempts: 0,
-            further: false,
-        });
-        self.ask(now, out);
-    }
-
-    /// Asks, or asks again, all acceptors for their promise.
-    fn ask(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let Stage::Candidate(candidate) = &mut self.stage else {
-            return;
-        };
-        let (least, most) = self.settings.repropose;
-        candidate.ask_at = now + self.jitter.between(least / 2, most / 2);
-        candidate.recovery.ask(
-            &self.settings.membership,
-            &self.roster,
-            candidate.attempts,
-            out,
-        );
-        candidate.attempts += 1;
-        let promised = candidate.recovery.heard();
-        let quorum = self.settings.membership.is_quorum(promised);
-        if std::mem::take(&mut candidate.further) && quorum {
-            // Much to report takes its time, longer than others are patient. Who
-            // hears no quorum does not get on, and so does not hold them off.
-            let ballot = candidate.recovery.ballot;
-            announce(ballot, Instance::ZERO, out);
-        }
-    }
-
     /// Becomes a follower again.
     fn follow(&mut self, now: Time, out: &mut Outbox<Self>) {
         if let Stage::Leader(leader) = &self.stage {
@@ -284,22 +225,6 @@ impl Proposer {
                 },
             );
         }
-    }
-
-    /// A quorum promised: lead.
-    fn lead(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Follower);
-        let Stage::Candidate(Candidate { recovery, .. }) = stage else {
-            unreachable!("only a candidate is elected");
-        };
-        let ballot = recovery.ballot;
-        self.leader = ballot;
-        let mut leader = Box::new(Leader::new(now, recovery));
-        self.submissions.lead();
-        self.credit_due = true;
-        out.event(Event::Elected { ballot });
-        leader.beat(now, &self.settings, out);
-        self.stage = Stage::Leader(leader);
     }
 
     /// 2b.
@@ -373,27 +298,6 @@ impl Proposer {
         // acceptors say so.
         if led {
             self.election.retry(now, &self.settings, &mut self.jitter);
-        }
-    }
-
-    /// An acceptor hears a live leader and puts this candidate off.
-    fn handle_busy(&mut self, now: Time, from: ProcessId, ballot: Ballot, out: &mut Outbox<Self>) {
-        let membership = self.settings.membership;
-        let Stage::Candidate(candidate) = &mut self.stage else {
-            return;
-        };
-        if candidate.recovery.ballot != ballot {
-            return;
-        }
-        candidate.busy.insert(from.id);
-        let left = membership
-            .acceptors()
-            .iter()
-            .filter(|&id| !candidate.busy.contains(id))
-            .collect();
-        if !membership.is_quorum(left) {
-            self.follow(now, out);
-            self.election.heard(now, &mut self.jitter);
         }
     }
 
