@@ -74,6 +74,9 @@ impl Proposer {
             unreachable!("only a candidate is elected");
         };
         let ballot = recovery.ballot;
+        if self.complained.take().is_some() {
+            log::warn!("a quorum of acceptors answers again: {}", recovery.heard());
+        }
         self.leader = ballot;
         let mut leader = Box::new(Leader::new(now, recovery));
         self.submissions.lead();

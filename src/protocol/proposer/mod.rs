@@ -22,6 +22,7 @@ use super::ballot::Ballot;
 use super::jitter::Jitter;
 use super::message::{Address, Found, Lookup, Message, ProcessId, Role, Span, Vote, Watermark};
 use super::outbox::{Outbox, Process};
+use super::quorum::AcceptorSet;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::time::Time;
@@ -55,6 +56,8 @@ pub struct Proposer {
     chores_at: Time,
     /// Clients are told their credit at the end of the turn.
     credit_due: bool,
+    /// When the want of a quorum was last complained of, if it lasts.
+    complained: Option<Time>,
     /// When this turn began.
     now: Time,
 }
@@ -100,6 +103,9 @@ impl Proposer {
     /// How many other proposers' buffers are remembered.
     const MAX_BUFFERS: usize = 1_024;
 
+    /// Between one complaint about the want of a quorum and the next.
+    const COMPLAINTS: Duration = Duration::from_secs(30);
+
     /// Between one announcement of the buffer and the next.
     const CHORES: Duration = Duration::from_secs(1);
 
@@ -128,6 +134,7 @@ impl Proposer {
             submissions: Submissions::default(),
             chores_at: now,
             credit_due: false,
+            complained: None,
             now,
             settings,
         }
@@ -171,6 +178,22 @@ impl Proposer {
         if !ballot.leaps_over(self.highest) {
             self.highest = self.highest.max(ballot);
         }
+    }
+
+    /// Tells whoever reads the log that nothing can be decided, now and then.
+    fn complain(&mut self, now: Time, heard: AcceptorSet) {
+        let membership = &self.settings.membership;
+        let lately = |at: Time| now.since(at) < Self::COMPLAINTS;
+        if membership.is_quorum(heard) || self.complained.is_some_and(lately) {
+            return;
+        }
+        self.complained = Some(now);
+        log::warn!(
+            "no quorum: of the acceptors {} only {heard} answer, and {} are needed; nothing is \
+             decided until more are back, and nothing is lost",
+            membership.acceptors(),
+            membership.quorum()
+        );
     }
 
     /// Becomes a follower again.
@@ -463,6 +486,8 @@ impl Process for Proposer {
             }
             Stage::Candidate(candidate) => {
                 if candidate.give_up_at <= now {
+                    let heard = candidate.recovery.heard();
+                    self.complain(now, heard);
                     self.follow(now, out);
                 } else if candidate.ask_at <= now {
                     self.ask(now, out);
@@ -473,11 +498,11 @@ impl Process for Proposer {
                 leader.send_overdue(now, settings, jitter, out);
                 leader.ask_overdue(now, settings, &self.roster, out);
                 if leader.heartbeat_at() <= now {
-                    if leader.hears_quorum(now, settings) {
+                    let heard = leader.hears(now, settings);
+                    if settings.membership.is_quorum(heard) {
                         leader.beat(now, settings, out);
                     } else {
-                        let ballot = leader.ballot();
-                        log::info!("stopped leading {ballot}: no quorum of acceptors is heard");
+                        self.complain(now, heard);
                         self.follow(now, out);
                     }
                 }
