@@ -536,9 +536,9 @@ fn a_leader_that_hears_no_quorum_stops_leading() {
         p1.hear(at(100), process(Role::Acceptor, id), promise);
     }
     assert_eq!(p1.role.leads(), Some(ballot));
-    p1.wait(at(100) + settings().patience());
+    p1.wait(at(100) + settings().endurance() - settings().heartbeat);
     assert_eq!(p1.role.leads(), Some(ballot), "patience");
-    p1.wait(at(100) + settings().patience() * 4);
+    p1.wait(at(100) + settings().endurance() + settings().heartbeat * 2);
     assert_ne!(p1.role.leads(), Some(ballot));
 }
 
@@ -550,11 +550,11 @@ fn client() -> Bench<Client> {
     let mut c1 = Bench {
         role: Client::new(me, settings(), 1, Time::ZERO),
     };
-    let position = Message::Acknowledge {
-        delivered: Instance(5),
-        sessions: vec![],
+    let position = Message::Credit {
+        decided: Instance(5),
+        bytes: 1 << 20,
     };
-    c1.hear(at(0), process(Role::Learner, 1), position);
+    c1.hear(at(0), process(Role::Proposer, 1), position);
     c1
 }
 
@@ -633,4 +633,83 @@ fn an_evicted_client_says_that_the_outcome_is_unknown_only_when_it_is() {
     let next = submissions(&outputs)[0].clone();
     assert_ne!(next.session, session, "a new life, counted from 1");
     assert_eq!(next.first, 1);
+}
+
+#[test]
+fn a_client_is_not_born_where_a_learner_far_behind_stands() {
+    let me = process(Role::Client, 1);
+    let mut c1 = Bench {
+        role: Client::new(me, settings(), 1, Time::ZERO),
+    };
+    c1.role.submit(at(0), Bytes::from_static(b"v"));
+    let from_learner = Message::Acknowledge {
+        delivered: Instance(5),
+        sessions: vec![],
+    };
+    let outputs = c1.hear(at(1), process(Role::Learner, 1), from_learner);
+    assert_eq!(submissions(&outputs), []);
+    let from_leader = Message::Credit {
+        decided: Instance(2_000_000),
+        bytes: 1 << 20,
+    };
+    let outputs = c1.hear(at(2), process(Role::Proposer, 1), from_leader);
+    assert_eq!(submissions(&outputs)[0].birth, Instance(2_000_000));
+}
+
+#[test]
+fn an_absurd_heartbeat_does_not_make_a_proposer_deaf_to_real_leaders() {
+    let mut p1 = Bench {
+        role: Proposer::new(
+            process(Role::Proposer, 1),
+            settings(),
+            1,
+            400_000,
+            Time::ZERO,
+        ),
+    };
+    let heartbeat = |round, decided| Message::Heartbeat {
+        ballot: ballot(round, 2),
+        decided: Instance(decided),
+    };
+    let from = process(Role::Proposer, 2);
+    p1.hear(at(0), from, heartbeat(u64::MAX, 1 << 40));
+    for tick in 0..100 {
+        let now = at(25 * tick);
+        p1.hear(now, from, heartbeat(5, 3));
+        let outputs = p1.wait(now);
+        let stood = sent(&outputs)
+            .iter()
+            .any(|message| matches!(message, Message::Prepare { .. }));
+        assert!(!stood, "at {now}");
+    }
+    assert_eq!(p1.role.decided(), Instance(3));
+}
+
+#[test]
+fn a_volatile_acceptor_never_asks_a_disk() {
+    let mut a1 = acceptor();
+    let b = ballot(1, 1);
+    let request = Message::Request {
+        acceptor: 1,
+        spans: vec![Span {
+            from: Instance::ZERO,
+            through: Instance(9),
+        }],
+        bytes: 1_000,
+        everyone: false,
+    };
+    let asked = Message::Prepare {
+        ballot: b,
+        from: Instance::ZERO,
+        through: Some(Instance(9)),
+    };
+    for (from, message) in [(process(Role::Learner, 1), request), (owner(b), asked)] {
+        let outputs = a1.hear(at(0), from, message);
+        assert!(!outputs.is_empty());
+        assert!(
+            !outputs
+                .iter()
+                .any(|output| matches!(output, Output::Lookup(_)))
+        );
+    }
 }

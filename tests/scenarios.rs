@@ -315,6 +315,18 @@ fn a_leader_that_cannot_hear_makes_way() {
 }
 
 #[test]
+fn slow_disks_make_it_slow_and_nothing_else() {
+    // Half a second a sync, in which an acceptor answers nobody: longer than
+    // anybody's patience with a leader, and no reason to lose one.
+    let mut options = options();
+    let slow = Duration::from_millis(500);
+    (options.sync, options.sync_blocks, options.turn) = ((slow, slow), true, 256);
+    let mut cluster = cluster(options);
+    submit(&mut cluster, 5_000);
+    finish(&mut cluster, 30, 10_000);
+}
+
+#[test]
 fn a_leader_that_cannot_be_heard_makes_way() {
     let mut cluster = cluster(options());
     submit(&mut cluster, 10);

@@ -79,6 +79,7 @@ pub fn run_client(command: Command, workload: Workload) -> Result<(), Failure> {
         pause,
         progress_at: now + pause,
         heard: Heard::default(),
+        hungry: true,
     };
     Turns::run(node, role, feeder)
 }
@@ -119,6 +120,8 @@ struct Feeder {
     pause: Duration,
     progress_at: Time,
     heard: Heard,
+    /// Whether the role took all there was; until it wants more, no value is due.
+    hungry: bool,
 }
 
 /// Who has answered so far; tells what is likely missing when nothing moves.
@@ -145,6 +148,7 @@ impl World<Client> for Feeder {
                 None => break,
             }
         }
+        self.hungry = role.wants_more();
         if self.ended && role.is_done() {
             return Ok(Flow::Done);
         }
@@ -199,7 +203,7 @@ impl World<Client> for Feeder {
 
     fn next_timeout(&self) -> Option<Time> {
         let pace = match &self.source {
-            Source::Made(generator) if !self.ended => generator.due(),
+            Source::Made(generator) if !self.ended && self.hungry => generator.due(),
             _ => None,
         };
         [Some(self.progress_at), self.deadline_at(), pace]
@@ -277,6 +281,12 @@ impl Feeder {
 
     fn too_late(&self, now: Time) -> Failure {
         let waited = now.since(self.started).as_secs_f64();
+        if self.acknowledged == self.submitted {
+            return Failure::NoQuorum(format!(
+                "after {waited:.1} s the input has not ended; all {} values so far are acknowledged",
+                self.acknowledged
+            ));
+        }
         let cause = self.likely_cause();
         let more = if self.ended { "" } else { " so far" };
         Failure::NoQuorum(format!(

@@ -18,6 +18,8 @@ pub struct Peers {
 #[derive(Debug)]
 struct Peer {
     address: SocketAddrV4,
+    /// Where it was before it moved here.
+    before: Option<SocketAddrV4>,
     heard: u64,
 }
 
@@ -25,13 +27,20 @@ impl Peers {
     /// How many processes are remembered; the one silent for longest makes room.
     const MOST: usize = 1024;
 
-    /// Notes where a datagram of this process came from.
-    pub fn heard(&mut self, process: ProcessId, address: SocketAddrV4) {
+    /// Notes where a datagram of this process came from. If it has come back to
+    /// where it was before, gives the place between: a process that starts again
+    /// moves once and never back, so two speak with one identity.
+    pub fn heard(&mut self, process: ProcessId, address: SocketAddrV4) -> Option<SocketAddrV4> {
         self.clock += 1;
-        let heard = self.clock;
         if let Some(peer) = self.heard.get_mut(&process) {
-            *peer = Peer { address, heard };
-            return;
+            peer.heard = self.clock;
+            if peer.address == address {
+                return None;
+            }
+            let twin = (peer.before == Some(address)).then_some(peer.address);
+            peer.before = Some(peer.address);
+            peer.address = address;
+            return twin;
         }
         if self.heard.len() >= Self::MOST {
             let silent = self.heard.iter().min_by_key(|(_, peer)| peer.heard);
@@ -39,7 +48,15 @@ impl Peers {
                 self.heard.remove(&process);
             }
         }
-        self.heard.insert(process, Peer { address, heard });
+        self.heard.insert(
+            process,
+            Peer {
+                address,
+                before: None,
+                heard: self.clock,
+            },
+        );
+        None
     }
 
     /// Where this process was last heard from.
@@ -74,6 +91,15 @@ mod tests {
         peers.heard(process(1), port(5));
         peers.heard(process(1), port(6));
         assert_eq!(peers.address(process(1)), Some(port(6)));
+    }
+
+    #[test]
+    fn a_process_that_moves_is_no_twin_and_one_that_comes_back_is() {
+        let mut peers = Peers::default();
+        let moves = [5, 5, 6, 6, 7].map(|from| peers.heard(process(1), port(from)));
+        assert_eq!(moves, [None; 5]);
+        assert_eq!(peers.heard(process(1), port(6)), Some(port(7)));
+        assert_eq!(peers.heard(process(1), port(7)), Some(port(6)));
     }
 
     #[test]

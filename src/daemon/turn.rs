@@ -193,7 +193,17 @@ where
                 )
             });
         }
-        self.peers.heard(sender, from);
+        if let Some(twin) = self.peers.heard(sender, from) {
+            let reason = format!("twin {sender}");
+            self.notices.warn(now, &reason, || {
+                format!(
+                    "{} {} speaks from {from} and from {twin} with one identity: its data \
+                     directory was copied. Votes of the two count as one, which is not safe: end \
+                     the copy at once, and make it an acceptor of its own with --init",
+                    sender.role, sender.id
+                )
+            });
+        }
         self.world.heard(sender);
         self.statistics.received(message.name());
         self.role

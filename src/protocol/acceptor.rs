@@ -194,7 +194,7 @@ impl Acceptor {
         let start = match through {
             // What is decided need not be proposed again; the watermark says so.
             None => asked.max(self.watermarks.highest().through.next()),
-            Some(_) => asked,
+            Some(_) => asked.max(Instance(1)),
         };
         if start < self.floor {
             let last = self.floor.previous();
@@ -336,9 +336,10 @@ impl Acceptor {
             .iter()
             .filter(|span| span.from < self.floor)
             .map(|span| Span {
-                from: span.from,
+                from: span.from.max(Instance(1)),
                 through: span.through.min(self.floor.previous()),
             })
+            .filter(|span| span.from <= span.through)
             .collect();
         if !below.is_empty() {
             out.lookup(Lookup {

@@ -179,7 +179,7 @@ impl Client {
         self.backlog.is_empty() && self.chunks.is_empty()
     }
 
-    /// Whether any learner or leader was heard yet.
+    /// Whether a leader was heard yet.
     pub fn is_connected(&self) -> bool {
         self.birth.is_some()
     }
@@ -316,8 +316,9 @@ impl Client {
         }
     }
 
-    /// Learns how far the log has come.
-    fn note_position(&mut self, instance: Instance) {
+    /// Learns from the leader where the log stands. A learner may be far behind,
+    /// and a session born that far back is refused.
+    fn note_birth(&mut self, instance: Instance) {
         self.position = self.position.max(instance);
         if self.birth.is_none() {
             self.birth = Some(self.position);
@@ -435,7 +436,7 @@ impl Process for Client {
                     sessions,
                 },
             ) => {
-                self.note_position(delivered);
+                self.position = self.position.max(delivered);
                 for progress in sessions {
                     if progress.session == self.session {
                         self.handle_progress(now, progress, out);
@@ -443,7 +444,7 @@ impl Process for Client {
                 }
             }
             (Role::Proposer, Message::Credit { decided, bytes }) => {
-                self.note_position(decided);
+                self.note_birth(decided);
                 let credit = u64::from(bytes);
                 self.window = match credit > self.credit {
                     true => self.window + (credit - self.credit),

@@ -68,6 +68,13 @@ impl Settings {
         self.heartbeat * 5
     }
 
+    /// How long a leader goes on leading that hears no quorum. Far longer than the
+    /// others' patience: an acceptor in a slow sync answers nothing, and a leader
+    /// deposed for that would be followed by one with the same fate.
+    pub fn endurance(&self) -> Duration {
+        self.patience() * 16
+    }
+
     /// What a datagram of `length` bytes takes of a socket's receive buffer. The
     /// kernel counts the memory it allocated, not the bytes: measured on Linux,
     /// 832 bytes for the smallest, twice its length for one of middle size,

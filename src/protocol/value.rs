@@ -192,6 +192,9 @@ pub struct Run {
 }
 
 impl Run {
+    /// No client comes this far: where numbers are added up, nothing overflows.
+    pub const MAX_NUMBER: u64 = 1 << 62;
+
     /// The number of the last item.
     pub fn last(&self) -> u64 {
         self.first

@@ -46,7 +46,7 @@ struct OpenFile {
 impl Directory {
     /// Opens an existing directory and locks it.
     pub fn open(path: &Path) -> Result<Directory, StorageError> {
-        let failed = |action, source| failed(path, action, source);
+        let failed = |action, source| unusable(path, action, source);
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => {}
             Ok(_) => {
@@ -76,7 +76,7 @@ impl Directory {
             .take_while(|above| !above.exists())
             .collect();
         while let Some(next) = missing.pop() {
-            fs::create_dir(next).map_err(|error| failed(next, "make the directory", error))?;
+            fs::create_dir(next).map_err(|error| unusable(next, "make the directory", error))?;
             let above = match next.parent() {
                 Some(above) if !above.as_os_str().is_empty() => above,
                 _ => Path::new("."),
@@ -215,7 +215,7 @@ fn lock(path: &Path) -> Result<Flock<File>, StorageError> {
         .create(true)
         .truncate(false)
         .open(&name)
-        .map_err(|error| failed(&name, "open the lock file", error))?;
+        .map_err(|error| unusable(&name, "open the lock file", error))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
             // A stale or missing process id makes a poorer message, nothing else.
@@ -242,6 +242,22 @@ fn lock(path: &Path) -> Result<Flock<File>, StorageError> {
             })
         }
         Err((_, errno)) => Err(failed(&name, "lock", errno.into())),
+    }
+}
+
+/// Nothing was written yet: what is wrong is the place, not the disk.
+fn unusable(path: &Path, action: &'static str, source: io::Error) -> StorageError {
+    match failed(path, action, source) {
+        StorageError::Failed {
+            action,
+            file,
+            source,
+        } => StorageError::Unusable {
+            action,
+            directory: file,
+            source,
+        },
+        other => other,
     }
 }
 
@@ -339,6 +355,6 @@ mod tests {
         assert!(error.to_string().contains("acceptor --init ID CONF"));
         fs::write(&missing, b"a file").unwrap();
         let error = Directory::open(&missing).unwrap_err();
-        assert!(matches!(error, StorageError::Failed { .. }), "{error}");
+        assert!(matches!(error, StorageError::Unusable { .. }), "{error}");
     }
 }

@@ -214,6 +214,16 @@ pub enum StorageError {
         /// As the system said it.
         source: io::Error,
     },
+    /// The directory cannot be made or opened.
+    #[error("{directory}: cannot {action}: {source}; check the path and its permissions")]
+    Unusable {
+        /// What was attempted.
+        action: &'static str,
+        /// Which.
+        directory: String,
+        /// As the system said it.
+        source: io::Error,
+    },
     /// The disk failed.
     #[error(
         "{file}: cannot {action}: {source}; the acceptor stops, because after such a failure \

@@ -9,4 +9,4 @@ set -euo pipefail
 
 root=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../.." && pwd)
 PAXCAST_TEST_SECONDS=${1:-60} exec cargo test --locked --manifest-path "$root/Cargo.toml" \
-    --test daemons strangers_of_all_kinds_change_nothing -- --ignored --nocapture
+    --test daemons strangers_of_all_kinds_change_nothing -- --nocapture

@@ -13,6 +13,7 @@
 //! from the leader, which proposes the past again in its own ballot.
 
 mod acknowledging;
+mod asking;
 mod tally;
 
 use std::collections::VecDeque;
@@ -22,9 +23,7 @@ use bytes::Bytes;
 
 use super::ballot::Ballot;
 use super::jitter::Jitter;
-use super::message::{
-    Address, Found, Lookup, Message, ProcessId, Progress, Role, Span, Vote, Watermark,
-};
+use super::message::{Address, Found, Lookup, Message, ProcessId, Progress, Role, Vote, Watermark};
 use super::outbox::{Outbox, Process};
 use super::roster::Roster;
 use super::session::{Delivery, Sessions};
@@ -33,6 +32,7 @@ use super::time::Time;
 use super::value::{Instance, runs};
 use super::watermarks::Watermarks;
 use acknowledging::Acknowledging;
+use asking::Asking;
 use tally::Tally;
 
 /// A learner.
@@ -43,6 +43,8 @@ pub struct Learner {
     jitter: Jitter,
     buffer: u32,
     roster: Roster,
+    /// The highest ballot heard of.
+    highest: Ballot,
     watermarks: Watermarks,
     sessions: Sessions,
     /// All instances through this one were applied.
@@ -79,19 +81,6 @@ pub enum Event {
     },
 }
 
-/// When and whom to ask.
-#[derive(Clone, Debug)]
-struct Asking {
-    /// When to ask for what is lacking.
-    at: Option<Time>,
-    /// How often it was asked since anything was delivered.
-    attempts: u32,
-    /// The acceptor to ask.
-    acceptor: u16,
-    /// When to ask without a reason.
-    check_at: Time,
-}
-
 /// What the leader knows of this learner.
 #[derive(Clone, Debug, Default)]
 struct Following {
@@ -107,20 +96,6 @@ impl Learner {
 
     /// Bytes of values kept ahead of the last delivered instance.
     pub const MAX_HELD: usize = 64 << 20;
-
-    /// Spans in one request.
-    const MAX_SPANS: usize = 32;
-
-    /// A gap up to this many instances is asked for in front of everybody.
-    const SMALL_GAP: u64 = 64;
-
-    /// How often the wait between two requests doubles.
-    const MAX_DOUBLINGS: u32 = 7;
-
-    /// Shortest and longest wait before asking for what surely exists: long
-    /// enough for reordering to settle, and spread so that of many learners that
-    /// lack the same, one asks.
-    const BACK_OFF: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 
     /// A learner from nothing. `seed` feeds its back-offs; `buffer`: bytes of its
     /// smallest socket receive buffer as the kernel counts them.
@@ -139,6 +114,7 @@ impl Learner {
             jitter,
             buffer,
             roster: Roster::new(settings.membership.acceptors()),
+            highest: Ballot::ZERO,
             watermarks: Watermarks::default(),
             sessions: Sessions::default(),
             delivered: Instance::ZERO,
@@ -259,6 +235,10 @@ impl Learner {
 
     /// A watermark was heard.
     fn note(&mut self, watermark: Watermark) {
+        if watermark.ballot.leaps_over(self.highest) {
+            return;
+        }
+        self.highest = self.highest.max(watermark.ballot);
         self.watermarks.note(watermark);
         let through = self.watermarks.highest().through;
         self.target = self.target.max(through);
@@ -294,142 +274,6 @@ impl Learner {
         }
     }
 
-    /// How long to wait before asking (again).
-    fn back_off(&mut self) -> Duration {
-        // Of an instance that may be undecided still, there is nothing to get;
-        // most likely its votes are on their way.
-        let (least, most) = match self.decided > self.delivered {
-            true => Self::BACK_OFF,
-            false => self.settings.repropose,
-        };
-        // Under loss the next acceptor is asked as soon as the first; only when
-        // all were asked in vain there is reason for patience.
-        let round = self.settings.membership.acceptors().len() as u32;
-        let in_vain = self.asking.attempts.saturating_sub(round);
-        let factor = 1 << in_vain.min(Self::MAX_DOUBLINGS);
-        self.jitter
-            .between(least * factor, most * factor)
-            .min(self.settings.catch_up)
-    }
-
-    /// Asks an acceptor for what is lacking.
-    fn ask(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let spans = self.lacking();
-        let instances = spans
-            .iter()
-            .map(|span| span.through.0 - span.from.0 + 1)
-            .sum();
-        let small = instances <= Self::SMALL_GAP;
-        let everyone = small && self.asking.attempts < 2;
-        let acceptors = self.settings.membership.acceptors().len() as u32;
-        if self.asking.attempts >= acceptors && self.decided > self.delivered {
-            let from = self.delivered.next();
-            let through = self.decided.min(self.delivered.plus(Self::SMALL_GAP));
-            out.send(
-                Address::Group(Role::Proposer),
-                Message::Stuck {
-                    span: Span { from, through },
-                },
-            );
-            out.event(Event::Stuck { instance: from });
-        }
-        if self.asking.attempts > 0 {
-            self.next_acceptor();
-        }
-        // One that was restarted is no longer where it was; its group is.
-        let to = match self.roster.process(self.asking.acceptor) {
-            Some(process) if !everyone && self.asking.attempts == 0 => Address::Process(process),
-            _ => Address::Group(Role::Acceptor),
-        };
-        let bytes = (self.buffer / 4).clamp(64 << 10, 1 << 20);
-        out.send(
-            to,
-            Message::Request {
-                acceptor: self.asking.acceptor,
-                spans,
-                bytes,
-                everyone,
-            },
-        );
-        out.event(Event::Requested { instances });
-        self.asking.attempts += 1;
-        let wait = self.back_off().max(self.settings.repropose.0 / 4);
-        self.asking.at = Some(now + wait);
-    }
-
-    /// Asks the next acceptor next time.
-    fn next_acceptor(&mut self) {
-        let acceptors = self.settings.membership.acceptors();
-        let current = self.asking.acceptor;
-        self.asking.acceptor = acceptors
-            .iter()
-            .find(|&id| id > current)
-            .or_else(|| acceptors.iter().next())
-            .expect("a membership has acceptors");
-    }
-
-    /// The instances that are not decided here though they exist.
-    fn lacking(&self) -> Vec<Span> {
-        let mut spans: Vec<Span> = Vec::new();
-        let ahead = self.delivered.plus(Self::MAX_AHEAD as u64);
-        let last = self.target.min(ahead);
-        for index in 0..self.tallies.len() {
-            let instance = self.delivered.plus(index as u64 + 1);
-            if instance > last || self.decision(index).is_some() {
-                continue;
-            }
-            if let Some(span) = spans.last_mut()
-                && span.through.next() == instance
-            {
-                span.through = instance;
-            } else if spans.len() == Self::MAX_SPANS {
-                return spans;
-            } else {
-                spans.push(Span {
-                    from: instance,
-                    through: instance,
-                });
-            }
-        }
-        let from = self.delivered.plus(self.tallies.len() as u64 + 1);
-        if from <= last {
-            match spans.last_mut() {
-                Some(span) if span.through.next() == from => span.through = last,
-                _ => spans.push(Span {
-                    from,
-                    through: last,
-                }),
-            }
-        }
-        spans
-    }
-
-    /// Asks one acceptor whether there is anything new.
-    fn check(&mut self, now: Time, out: &mut Outbox<Self>) {
-        self.asking.check_at = now
-            + self.jitter.between(
-                self.settings.catch_up * 3 / 4,
-                self.settings.catch_up * 5 / 4,
-            );
-        self.report(out);
-        if !self.open || self.asking.at.is_some() {
-            return;
-        }
-        self.next_acceptor();
-        out.send(
-            Address::Group(Role::Acceptor),
-            Message::Request {
-                acceptor: self.asking.acceptor,
-                spans: vec![Span {
-                    from: self.delivered.next(),
-                    through: self.delivered.plus(Self::MAX_AHEAD as u64),
-                }],
-                bytes: self.settings.datagram as u32,
-                everyone: false,
-            },
-        );
-    }
-
     /// An acceptor answered.
     fn handle_votes(
         &mut self,
@@ -460,19 +304,6 @@ impl Learner {
             // It does not: another one, soon.
             let soon = now + self.jitter.between(Self::BACK_OFF.0 / 4, Self::BACK_OFF.0);
             self.asking.at = self.asking.at.map(|at| at.min(soon));
-        }
-    }
-
-    /// Another learner asked in front of everybody: its answer may serve here.
-    fn overhear_request(&mut self, now: Time, spans: &[Span]) {
-        let next = self.delivered.next();
-        if self.asking.at.is_some()
-            && spans
-                .iter()
-                .any(|span| (span.from..=span.through).contains(&next))
-        {
-            let wait = self.back_off() + self.settings.repropose.0 / 4;
-            self.asking.at = Some(now + wait);
         }
     }
 

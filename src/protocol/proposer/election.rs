@@ -38,6 +38,11 @@ impl Election {
         self.deadline = now + jitter.between(self.patience / 2, self.patience * 2);
     }
 
+    /// A leader lost an acceptor, and a new ballot would win it back.
+    pub fn retry(&mut self, now: Time, settings: &Settings, jitter: &mut Jitter) {
+        self.deadline = now + jitter.between(Duration::ZERO, settings.heartbeat / 2);
+    }
+
     /// When patience ends.
     pub fn deadline(&self) -> Time {
         self.deadline

@@ -9,8 +9,8 @@ use super::{Event, Proposer, announce};
 use crate::protocol::jitter::Jitter;
 use crate::protocol::roster::Roster;
 use crate::protocol::{
-    Address, Ballot, Instance, Message, Outbox, Payload, ProcessId, Role, Settings, Span, Time,
-    Vote,
+    AcceptorSet, Address, Ballot, Instance, Message, Outbox, Payload, ProcessId, Role, Settings,
+    Span, Time, Vote,
 };
 
 /// What a proposer has while it leads.
@@ -114,16 +114,14 @@ impl Leader {
         announce(self.ballot(), self.decided(), out);
     }
 
-    /// Whether a quorum was heard lately enough to go on leading.
-    pub fn hears_quorum(&self, now: Time, settings: &Settings) -> bool {
-        let patience = settings.patience() * 3;
-        let heard = self
-            .heard
+    /// The acceptors heard lately: it goes on leading while they are a quorum.
+    pub fn hears(&self, now: Time, settings: &Settings) -> AcceptorSet {
+        let patience = settings.endurance();
+        self.heard
             .iter()
             .filter(|(_, heard)| now.since(**heard) < patience)
             .map(|(&id, _)| id)
-            .collect();
-        settings.membership.is_quorum(heard)
+            .collect()
     }
 
     /// Proposes what there is room for: first what phase 1 found, then batches.
@@ -235,6 +233,10 @@ impl Leader {
         let Some(repair) = &mut self.repair else {
             return;
         };
+        // What is open-ended is a late page of phase 1: repairs ask for intervals.
+        if through.is_none() {
+            return;
+        }
         let further = repair.recovery.add(from.id, first, through, votes);
         if repair.recovery.is_complete(&settings.membership) {
             self.propose_past(out);

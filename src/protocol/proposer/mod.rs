@@ -7,6 +7,7 @@
 //! then batches of what clients submitted ([`submissions`], [`pipeline`], [`flow`]).
 //! A higher ballot, or silence from a quorum, makes it a follower again.
 
+mod candidate;
 pub mod election;
 pub mod flow;
 mod leader;
@@ -25,11 +26,11 @@ use super::quorum::AcceptorSet;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::time::Time;
-use super::value::Instance;
+use super::value::{Instance, Run};
 use super::watermarks::Watermarks;
+use candidate::Candidate;
 use election::Election;
 use leader::Leader;
-use recovery::Recovery;
 use submissions::Submissions;
 
 /// A proposer.
@@ -55,6 +56,8 @@ pub struct Proposer {
     chores_at: Time,
     /// Clients are told their credit at the end of the turn.
     credit_due: bool,
+    /// When the want of a quorum was last complained of, if it lasts.
+    complained: Option<Time>,
     /// When this turn began.
     now: Time,
 }
@@ -96,21 +99,13 @@ enum Stage {
     Leader(Box<Leader>),
 }
 
-#[derive(Clone, Debug)]
-struct Candidate {
-    recovery: Recovery,
-    /// Acceptors that hear a live leader.
-    busy: AcceptorSet,
-    /// When to ask again, and when to give up.
-    ask_at: Time,
-    give_up_at: Time,
-    /// How often it has asked.
-    attempts: u32,
-    /// Whether anything new was reported since it asked last.
-    further: bool,
-}
-
 impl Proposer {
+    /// How many other proposers' buffers are remembered.
+    const MAX_BUFFERS: usize = 1_024;
+
+    /// Between one complaint about the want of a quorum and the next.
+    const COMPLAINTS: Duration = Duration::from_secs(30);
+
     /// Between one announcement of the buffer and the next.
     const CHORES: Duration = Duration::from_secs(1);
 
@@ -139,6 +134,7 @@ impl Proposer {
             submissions: Submissions::default(),
             chores_at: now,
             credit_due: false,
+            complained: None,
             now,
             settings,
         }
@@ -184,49 +180,20 @@ impl Proposer {
         }
     }
 
-    /// Patience has ended: ask for a ballot.
-    fn stand(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let ballot = Ballot {
-            round: self.highest.round + 1,
-            proposer: self.me.id,
-            incarnation: self.me.incarnation,
-        };
-        self.highest = ballot;
-        let from = self.watermarks.highest().through.next();
-        let patience = self.settings.patience();
-        self.stage = Stage::Candidate(Candidate {
-            recovery: Recovery::new(ballot, from, None),
-            busy: AcceptorSet::EMPTY,
-            ask_at: now,
-            give_up_at: now + self.jitter.between(patience * 8, patience * 16),
-            attempts: 0,
-            further: false,
-        });
-        self.ask(now, out);
-    }
-
-    /// Asks, or asks again, all acceptors for their promise.
-    fn ask(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let Stage::Candidate(candidate) = &mut self.stage else {
+    /// Tells whoever reads the log that nothing can be decided, now and then.
+    fn complain(&mut self, now: Time, heard: AcceptorSet) {
+        let membership = &self.settings.membership;
+        let lately = |at: Time| now.since(at) < Self::COMPLAINTS;
+        if membership.is_quorum(heard) || self.complained.is_some_and(lately) {
             return;
-        };
-        let (least, most) = self.settings.repropose;
-        candidate.ask_at = now + self.jitter.between(least / 2, most / 2);
-        candidate.recovery.ask(
-            &self.settings.membership,
-            &self.roster,
-            candidate.attempts,
-            out,
-        );
-        candidate.attempts += 1;
-        let promised = candidate.recovery.heard();
-        let quorum = self.settings.membership.is_quorum(promised);
-        if std::mem::take(&mut candidate.further) && quorum {
-            // Much to report takes its time, longer than others are patient. Who
-            // hears no quorum does not get on, and so does not hold them off.
-            let ballot = candidate.recovery.ballot;
-            announce(ballot, Instance::ZERO, out);
         }
+        self.complained = Some(now);
+        log::warn!(
+            "no quorum: of the acceptors {} only {heard} answer, and {} are needed; nothing is \
+             decided until more are back, and nothing is lost",
+            membership.acceptors(),
+            membership.quorum()
+        );
     }
 
     /// Becomes a follower again.
@@ -283,22 +250,6 @@ impl Proposer {
         }
     }
 
-    /// A quorum promised: lead.
-    fn lead(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Follower);
-        let Stage::Candidate(Candidate { recovery, .. }) = stage else {
-            unreachable!("only a candidate is elected");
-        };
-        let ballot = recovery.ballot;
-        self.leader = ballot;
-        let mut leader = Box::new(Leader::new(now, recovery));
-        self.submissions.lead();
-        self.credit_due = true;
-        out.event(Event::Elected { ballot });
-        leader.beat(now, &self.settings, out);
-        self.stage = Stage::Leader(leader);
-    }
-
     /// 2b.
     fn handle_accepted(
         &mut self,
@@ -331,6 +282,9 @@ impl Proposer {
         decided: Instance,
         out: &mut Outbox<Self>,
     ) {
+        if ballot.leaps_over(self.highest) {
+            return;
+        }
         self.note_ballot(ballot);
         self.watermarks.note(Watermark {
             ballot,
@@ -357,29 +311,16 @@ impl Proposer {
             Stage::Candidate(candidate) => candidate.recovery.ballot,
             Stage::Leader(leader) => leader.ballot(),
         };
-        if mine == ballot && promised > mine {
-            self.follow(now, out);
-        }
-    }
-
-    /// An acceptor hears a live leader and puts this candidate off.
-    fn handle_busy(&mut self, now: Time, from: ProcessId, ballot: Ballot, out: &mut Outbox<Self>) {
-        let membership = self.settings.membership;
-        let Stage::Candidate(candidate) = &mut self.stage else {
-            return;
-        };
-        if candidate.recovery.ballot != ballot {
+        if mine != ballot || promised <= mine {
             return;
         }
-        candidate.busy.insert(from.id);
-        let left = membership
-            .acceptors()
-            .iter()
-            .filter(|&id| !candidate.busy.contains(id))
-            .collect();
-        if !membership.is_quorum(left) {
-            self.follow(now, out);
-            self.election.heard(now, &mut self.jitter);
+        let led = self.leads().is_some();
+        self.follow(now, out);
+        // Most likely a single acceptor missed some heartbeats and let a candidate
+        // in that cannot hear them at all. If there is a new leader after all, the
+        // acceptors say so.
+        if led {
+            self.election.retry(now, &self.settings, &mut self.jitter);
         }
     }
 
@@ -452,7 +393,8 @@ impl Process for Proposer {
         match (from.role, message) {
             (Role::Client, Message::Submit { acknowledged, run }) => {
                 let plausible = run.count > 0
-                    && run.first > 0
+                    && (1..Run::MAX_NUMBER).contains(&run.first)
+                    && acknowledged < Run::MAX_NUMBER
                     && run.session.client == from.id
                     && run.items.len() <= self.settings.run_limit();
                 if !plausible {
@@ -474,6 +416,9 @@ impl Process for Proposer {
                     votes,
                 },
             ) if self.roster.admits(from) => {
+                if watermark.ballot.leaps_over(self.highest) {
+                    return;
+                }
                 self.watermarks.note(watermark);
                 self.note_ballot(watermark.ballot);
                 // A higher ballot has decided something, perhaps another value
@@ -519,7 +464,9 @@ impl Process for Proposer {
             {
                 self.handle_heartbeat(now, ballot, decided, out);
             }
-            (Role::Proposer, Message::Listening { buffer }) => {
+            (Role::Proposer, Message::Listening { buffer })
+                if self.buffers.len() < Self::MAX_BUFFERS || self.buffers.contains_key(&from) =>
+            {
                 self.buffers.insert(from, (buffer, now));
             }
             _ => {}
@@ -539,6 +486,8 @@ impl Process for Proposer {
             }
             Stage::Candidate(candidate) => {
                 if candidate.give_up_at <= now {
+                    let heard = candidate.recovery.heard();
+                    self.complain(now, heard);
                     self.follow(now, out);
                 } else if candidate.ask_at <= now {
                     self.ask(now, out);
@@ -549,11 +498,11 @@ impl Process for Proposer {
                 leader.send_overdue(now, settings, jitter, out);
                 leader.ask_overdue(now, settings, &self.roster, out);
                 if leader.heartbeat_at() <= now {
-                    if leader.hears_quorum(now, settings) {
+                    let heard = leader.hears(now, settings);
+                    if settings.membership.is_quorum(heard) {
                         leader.beat(now, settings, out);
                     } else {
-                        let ballot = leader.ballot();
-                        log::info!("stopped leading {ballot}: no quorum of acceptors is heard");
+                        self.complain(now, heard);
                         self.follow(now, out);
                     }
                 }

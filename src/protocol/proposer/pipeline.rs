@@ -249,7 +249,7 @@ impl Pipeline {
         open.resend_at = now
             + jitter
                 .between(least * factor, most * factor)
-                .min(Duration::from_secs(1));
+                .min(most.max(Duration::from_secs(1)));
         Proposal {
             instance,
             value: open.value.clone(),

@@ -32,7 +32,7 @@ struct Backlog {
     next: Option<u64>,
     acknowledged: u64,
     runs: BTreeMap<u64, Run>,
-    /// Bytes of the items in `runs`.
+    /// What `runs` take, in bytes.
     held: usize,
     heard: Time,
     queued: bool,
@@ -100,18 +100,30 @@ impl Submissions {
         if leading {
             // Behind what the client knows, never in the middle: a leader that
             // skipped something would take all retries for old.
-            let next = backlog.next.get_or_insert(backlog.acknowledged + 1);
-            *next = (*next).max(backlog.acknowledged + 1);
+            let behind = backlog.acknowledged.saturating_add(1);
+            let next = backlog.next.get_or_insert(behind);
+            *next = behind.max(*next);
         }
         let first = run.first;
-        let oldest = backlog.next.unwrap_or(backlog.acknowledged + 1);
+        let oldest = backlog
+            .next
+            .unwrap_or(backlog.acknowledged.saturating_add(1));
         self.bytes -= backlog.drop_below(oldest);
         if run.last() >= oldest {
-            let room = backlog.held + run.items.len() <= Self::MAX_SESSION
-                && self.bytes + run.items.len() <= Self::MAX_BYTES;
-            if room && !backlog.runs.contains_key(&run.first) {
-                self.bytes += run.items.len();
-                backlog.held += run.items.len();
+            let cost = cost(&run);
+            let full = |held: usize, bytes: usize| {
+                held + cost > Self::MAX_SESSION || bytes + cost > Self::MAX_BYTES
+            };
+            // What is next has to get in, or nothing ever gets out.
+            while run.first <= oldest && full(backlog.held, self.bytes) {
+                match backlog.drop_last() {
+                    0 => break,
+                    dropped => self.bytes -= dropped,
+                }
+            }
+            if !full(backlog.held, self.bytes) && !backlog.runs.contains_key(&run.first) {
+                self.bytes += cost;
+                backlog.held += cost;
                 backlog.runs.insert(run.first, run);
             }
         }
@@ -166,7 +178,7 @@ impl Submissions {
         self.ready.clear();
         self.gapped.clear();
         for (session, backlog) in &mut self.sessions {
-            backlog.next = Some(backlog.acknowledged + 1);
+            backlog.next = Some(backlog.acknowledged.saturating_add(1));
             backlog.queued = backlog.ready().is_some();
             if backlog.queued {
                 self.ready.push_back(*session);
@@ -207,10 +219,10 @@ impl Submissions {
                     return batch;
                 }
                 let run = backlog.runs.remove(&first).expect("just seen");
-                self.bytes -= run.items.len();
-                backlog.held -= run.items.len();
+                self.bytes -= cost(&run);
+                backlog.held -= cost(&run);
                 run.encode_into(&mut batch);
-                let next = run.last() + 1;
+                let next = run.last().saturating_add(1);
                 backlog.next = Some(next);
                 self.bytes -= backlog.drop_below(next);
             }
@@ -247,7 +259,7 @@ impl Backlog {
     /// Whether something is missing right before the run that begins with `first`.
     fn lacks_before(&self, first: u64) -> bool {
         let before = self.runs.range(..first).next_back();
-        let end = before.map_or(0, |(_, run)| run.last() + 1);
+        let end = before.map_or(0, |(_, run)| run.last().saturating_add(1));
         end.max(self.next.unwrap_or(first)) < first
     }
 
@@ -264,7 +276,7 @@ impl Backlog {
                     break;
                 }
             }
-            next = next.max(run.last() + 1);
+            next = next.max(run.last().saturating_add(1));
         }
         gaps
     }
@@ -275,11 +287,23 @@ impl Backlog {
         while let Some(entry) = self.runs.first_entry()
             && entry.get().last() < number
         {
-            dropped += entry.remove().items.len();
+            dropped += cost(&entry.remove());
         }
         self.held -= dropped;
         dropped
     }
+
+    /// Drops the last run; returns its bytes.
+    fn drop_last(&mut self) -> usize {
+        let dropped = self.runs.pop_last().map_or(0, |(_, run)| cost(&run));
+        self.held -= dropped;
+        dropped
+    }
+}
+
+/// What a run counts for: one without bytes takes memory, too.
+fn cost(run: &Run) -> usize {
+    run.items.len() + Settings::RUN_HEADROOM
 }
 
 #[cfg(test)]
@@ -362,6 +386,40 @@ mod tests {
         assert!(!submissions.is_ready(), "11 to 14 come first");
         add(&mut submissions, 10, run(11, 4));
         assert_eq!(taken(&mut submissions), [11, 15]);
+    }
+
+    #[test]
+    fn what_is_next_gets_in_however_much_is_held() {
+        let mut submissions = Submissions::default();
+        let large = |first| Run {
+            items: Payload::new(Bytes::from(vec![0; 65_000])),
+            ..run(first, 1)
+        };
+        for first in 2..=140 {
+            add(&mut submissions, 0, large(first));
+        }
+        assert!(!submissions.is_ready());
+        add(&mut submissions, 0, large(1));
+        assert_eq!(submissions.take_batch(1).len() / 65_000, 1);
+        assert!(submissions.is_ready(), "and what comes after it");
+    }
+
+    #[test]
+    fn nothing_a_client_says_goes_beyond_the_limits() {
+        let mut submissions = Submissions::default();
+        add(&mut submissions, u64::MAX, run(u64::MAX, 5));
+        for first in 2..300_000 {
+            add(&mut submissions, 0, run(first, 0));
+        }
+        let held: usize = submissions
+            .sessions
+            .values()
+            .map(|held| held.runs.len())
+            .sum();
+        assert!(
+            held <= Submissions::MAX_SESSION / Settings::RUN_HEADROOM,
+            "{held}"
+        );
     }
 
     #[test]
