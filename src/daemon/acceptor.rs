@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
+use super::World;
 use super::command::{Command, draw, say};
 use super::failure::Failure;
 use super::node::Node;
 use super::proposer::{no_disk, refuse_sync_fault};
 use super::signals::Wish;
 use super::turn::Turns;
-use super::{Flow, World};
 use crate::protocol::acceptor::{Acceptor, Memory};
-use crate::protocol::{Found, Lookup, Outbox, Record, Time};
+use crate::protocol::{Found, Lookup, Record, Time};
 use crate::storage::StorageError;
 use crate::storage::file::Directory;
 use crate::storage::log::Log;
@@ -124,15 +124,6 @@ struct Volatile {
 }
 
 impl World<Acceptor> for Volatile {
-    fn begin(
-        &mut self,
-        _: Time,
-        _: &mut Acceptor,
-        _: &mut Outbox<Acceptor>,
-    ) -> Result<Flow, Failure> {
-        Ok(Flow::Going)
-    }
-
     fn event(&mut self, _: Time, record: Record) -> Result<(), Failure> {
         self.votes += u64::from(matches!(record, Record::Voted { .. }));
         Ok(())
@@ -164,15 +155,6 @@ struct Durable {
 }
 
 impl World<Acceptor> for Durable {
-    fn begin(
-        &mut self,
-        _: Time,
-        _: &mut Acceptor,
-        _: &mut Outbox<Acceptor>,
-    ) -> Result<Flow, Failure> {
-        Ok(Flow::Going)
-    }
-
     fn event(&mut self, _: Time, record: Record) -> Result<(), Failure> {
         self.votes += u64::from(matches!(record, Record::Voted { .. }));
         self.records += 1;

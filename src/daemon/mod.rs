@@ -62,7 +62,9 @@ pub trait World<P: Process> {
     /// # Errors
     ///
     /// When the process must end.
-    fn begin(&mut self, now: Time, role: &mut P, out: &mut Outbox<P>) -> Result<Flow, Failure>;
+    fn begin(&mut self, _now: Time, _role: &mut P, _out: &mut Outbox<P>) -> Result<Flow, Failure> {
+        Ok(Flow::Going)
+    }
 
     /// Takes an event in. It need not be durable before [`World::sync`] returns.
     ///

@@ -1,12 +1,12 @@
 //! A proposer's world: it has nothing to keep, so its events are only counted.
 
+use super::World;
 use super::command::{Command, draw};
 use super::failure::Failure;
 use super::node::Node;
 use super::turn::Turns;
-use super::{Flow, World};
 use crate::protocol::proposer::{Event, Proposer};
-use crate::protocol::{Found, Instance, Lookup, Outbox, Time};
+use crate::protocol::{Found, Instance, Lookup, Time};
 
 /// Runs a proposer until it is told to end.
 ///
@@ -44,15 +44,6 @@ struct Counters {
 }
 
 impl World<Proposer> for Counters {
-    fn begin(
-        &mut self,
-        _: Time,
-        _: &mut Proposer,
-        _: &mut Outbox<Proposer>,
-    ) -> Result<Flow, Failure> {
-        Ok(Flow::Going)
-    }
-
     fn event(&mut self, _: Time, event: Event) -> Result<(), Failure> {
         match event {
             Event::Elected { ballot } => {

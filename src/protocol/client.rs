@@ -487,8 +487,6 @@ impl Process for Client {
         self.fill(now, out);
     }
 
-    fn handle_found(&mut self, _now: Time, _found: Found, _out: &mut Outbox<Self>) {}
-
     fn next_timeout(&self) -> Option<Time> {
         let room = self.in_flight == 0 || self.in_flight < self.window;
         let paced = !self.backlog.is_empty()

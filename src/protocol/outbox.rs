@@ -47,8 +47,8 @@ pub trait Process {
     /// messages and timeouts, however large the batch was.
     fn finish_turn(&mut self, now: Time, out: &mut Outbox<Self>);
 
-    /// Takes in the answer to a lookup.
-    fn handle_found(&mut self, now: Time, found: Self::Found, out: &mut Outbox<Self>);
+    /// Takes in the answer to a lookup. A role that asks nothing hears nothing.
+    fn handle_found(&mut self, _now: Time, _found: Self::Found, _out: &mut Outbox<Self>) {}
 
     /// When the role next wants to be called, if at all.
     fn next_timeout(&self) -> Option<Time>;

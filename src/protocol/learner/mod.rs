@@ -450,8 +450,6 @@ impl Process for Learner {
         self.acknowledge(due, out);
     }
 
-    fn handle_found(&mut self, _now: Time, _found: Found, _out: &mut Outbox<Self>) {}
-
     fn next_timeout(&self) -> Option<Time> {
         let asking = [self.asking.at, self.acknowledging.next_timeout()];
         asking

@@ -530,8 +530,6 @@ impl Process for Proposer {
         }
     }
 
-    fn handle_found(&mut self, _now: Time, _found: Found, _out: &mut Outbox<Self>) {}
-
     fn next_timeout(&self) -> Option<Time> {
         let stage = match &self.stage {
             Stage::Follower => self.election.deadline(),
