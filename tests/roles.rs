@@ -713,3 +713,46 @@ fn a_volatile_acceptor_never_asks_a_disk() {
         );
     }
 }
+
+#[test]
+fn an_eviction_inside_a_large_value_leaves_no_half_of_it_behind() {
+    let small = Settings {
+        datagram: 1_472,
+        ..settings()
+    };
+    let piece = small.run_limit() - Item::OVERHEAD;
+    for acknowledged_pieces in [0, 1] {
+        let me = process(Role::Client, 1);
+        let mut c1 = Bench {
+            role: Client::new(me, small.clone(), 1, Time::ZERO),
+        };
+        let leader = process(Role::Proposer, 1);
+        let credit = |bytes| Message::Credit {
+            decided: Instance(5),
+            bytes,
+        };
+        // Room for one datagram at a time.
+        c1.hear(at(0), leader, credit(1));
+        c1.role.submit(at(1), Bytes::from(vec![b'x'; 3 * piece]));
+        c1.role.submit(at(1), Bytes::from_static(b"whole"));
+        let first = submissions(&c1.hear(at(1), leader, credit(1)))[0].clone();
+        let progress = |last, evicted| Message::Acknowledge {
+            delivered: Instance(9),
+            sessions: vec![Progress {
+                session: first.session,
+                last,
+                evicted,
+            }],
+        };
+        let learner = process(Role::Learner, 1);
+        if acknowledged_pieces > 0 {
+            c1.hear(at(2), learner, progress(acknowledged_pieces, false));
+        }
+        let outputs = c1.hear(at(3), learner, progress(acknowledged_pieces, true));
+        assert_eq!(events(&outputs), [&client::Event::Evicted { lost: 1 }]);
+        let next = submissions(&outputs)[0].clone();
+        assert_ne!(next.session, first.session);
+        let values: Vec<Bytes> = next.items().map(|item| item.bytes).collect();
+        assert_eq!(values, ["whole"], "and no rest of the large one");
+    }
+}

@@ -37,6 +37,8 @@ pub struct Client {
     backlog_bytes: usize,
     /// Sent and not acknowledged, in order.
     chunks: VecDeque<Chunk>,
+    /// The last item sent was a piece, and the next one continues its value.
+    midway: bool,
     /// The number of the next item to be sent.
     next: u64,
     acknowledged: u64,
@@ -130,6 +132,7 @@ impl Client {
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             chunks: VecDeque::new(),
+            midway: false,
             next: 1,
             acknowledged: 0,
             credit: Self::FIRST_CREDIT,
@@ -179,27 +182,14 @@ impl Client {
         self.backlog.is_empty() && self.chunks.is_empty()
     }
 
-    /// Whether a leader was heard yet.
-    pub fn is_connected(&self) -> bool {
-        self.birth.is_some()
-    }
-
-    /// Values sent and not acknowledged yet, and values not sent yet.
-    pub fn outstanding(&self) -> (u64, u64) {
-        let sent = self.chunks.iter().map(|chunk| chunk.values).sum();
-        let queued = self.backlog.iter().filter(|item| !item.continues).count();
-        (sent, queued as u64)
-    }
-
     /// Cuts chunks off the backlog while there is room, and sends them.
     fn fill(&mut self, now: Time, out: &mut Outbox<Self>) {
+        if self.birth.is_some() && self.chunks.is_empty() && !self.backlog.is_empty() {
+            self.renew_if_old();
+        }
         let Some(birth) = self.birth else {
             return;
         };
-        if self.chunks.is_empty() && !self.backlog.is_empty() {
-            self.renew_if_old();
-        }
-        let birth = self.birth.unwrap_or(birth);
         while !self.backlog.is_empty()
             && now >= self.paced_until
             && (self.in_flight == 0 || self.in_flight < self.window)
@@ -215,6 +205,7 @@ impl Client {
                 Item::encode(item.continues, &item.bytes, &mut items);
                 count += 1;
                 values += u64::from(!item.continues);
+                self.midway = item.continues;
                 self.backlog_bytes -= item.bytes.len() + Item::OVERHEAD;
                 self.backlog.pop_front();
             }
@@ -256,7 +247,8 @@ impl Client {
     /// it: a refusal could not tell an undelivered value from a delivered one.
     fn renew_if_old(&mut self) {
         let idle = self.position.0.saturating_sub(self.renewed.0);
-        if self.next > 1 && idle > Sessions::LIFETIME / 2 {
+        // The pieces of one value belong to one session.
+        if self.next > 1 && !self.midway && idle > Sessions::LIFETIME / 2 {
             self.begin_session();
         }
         if self.next == 1 {
@@ -382,20 +374,30 @@ impl Client {
         self.arm(now);
     }
 
-    /// The log refused this session while values were outstanding.
+    /// The log refused this session: what was sent and not acknowledged may be
+    /// delivered or not, and the rest goes on under a new name.
     fn give_up(&mut self, out: &mut Outbox<Self>) {
-        let (sent, queued) = self.outstanding();
-        log::debug!(
-            "session {} was evicted, {queued} values unsent",
-            self.session
-        );
+        let mut lost = self.chunks.iter().map(|chunk| chunk.values).sum();
+        if self.midway {
+            // The pieces sent are gone with the session. The others would make a
+            // value of their own, which nobody submitted.
+            lost += 1;
+            while let Some(rest) = self.backlog.pop_front() {
+                self.backlog_bytes -= rest.bytes.len() + Item::OVERHEAD;
+                if !rest.continues {
+                    break;
+                }
+            }
+            self.midway = false;
+        }
+        log::debug!("session {} was evicted", self.session);
         self.chunks.clear();
         self.in_flight = 0;
         self.retransmit_at = None;
         self.begin_session();
         self.birth = Some(self.position);
         self.renewed = self.position;
-        out.event(Event::Evicted { lost: sent });
+        out.event(Event::Evicted { lost });
     }
 
     /// Asks learners and the leader where the log stands.

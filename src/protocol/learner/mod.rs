@@ -150,11 +150,6 @@ impl Learner {
         self.target > self.delivered
     }
 
-    /// Bytes of values held for instances not applied yet.
-    pub fn held(&self) -> usize {
-        self.held
-    }
-
     /// Says whether values can be handed on. While they cannot, nothing is
     /// delivered and nothing asked for; what does not fit is fetched again after.
     pub fn set_open(&mut self, now: Time, open: bool, out: &mut Outbox<Self>) {

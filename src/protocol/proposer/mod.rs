@@ -486,7 +486,9 @@ impl Process for Proposer {
             }
             Stage::Candidate(candidate) => {
                 if candidate.give_up_at <= now {
-                    let heard = candidate.recovery.heard();
+                    // One that puts a candidate off answers, too.
+                    let busy = candidate.busy.iter();
+                    let heard = candidate.recovery.heard().iter().chain(busy).collect();
                     self.complain(now, heard);
                     self.follow(now, out);
                 } else if candidate.ask_at <= now {
