@@ -19,6 +19,7 @@ use super::ballot::Ballot;
 use super::message::{
     Address, Found, Lookup, Message, ProcessId, Purpose, Record, Role, Span, Vote, Watermark,
 };
+use super::mutant::{Mutant, mutant};
 use super::outbox::{Outbox, Process};
 use super::settings::Settings;
 use super::time::Time;
@@ -112,7 +113,9 @@ impl Acceptor {
         match record {
             Record::Promised { ballot } => self.promised = self.promised.max(ballot),
             Record::Voted { vote } => {
-                self.promised = self.promised.max(vote.ballot);
+                if !mutant(Mutant::VoteWithoutPromise) {
+                    self.promised = self.promised.max(vote.ballot);
+                }
                 self.highest = self.highest.max(vote.instance);
                 if vote.instance >= self.floor {
                     self.bytes += vote.value.len();
@@ -187,7 +190,10 @@ impl Acceptor {
                 out.send(to, Message::Busy { ballot, leader });
                 return;
             }
-            self.record(Record::Promised { ballot }, out);
+            match mutant(Mutant::PromiseNotRecorded) {
+                true => self.promised = ballot,
+                false => self.record(Record::Promised { ballot }, out),
+            }
             // The candidate shall have time to finish before the next one comes.
             self.leader = Some((ballot, now));
         }
@@ -236,7 +242,7 @@ impl Acceptor {
         out: &mut Outbox<Self>,
     ) {
         let (ballot, instance) = (vote.ballot, vote.instance);
-        if ballot < self.promised {
+        if ballot < self.promised && !mutant(Mutant::VoteBelowPromise) {
             let promised = self.promised;
             out.send(Address::Process(from), Message::Nack { ballot, promised });
             return;

@@ -100,6 +100,7 @@ pub mod client;
 pub mod jitter;
 pub mod learner;
 pub mod message;
+pub mod mutant;
 pub mod outbox;
 pub mod proposer;
 pub mod quorum;

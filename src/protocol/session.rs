@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::{Bytes, BytesMut};
 
 use super::message::Progress;
+use super::mutant::{Mutant, mutant};
 use super::value::{Instance, Run, Session};
 
 /// All sessions, as the log through some instance has them.
@@ -141,8 +142,13 @@ impl Sessions {
             );
         }
         let state = self.sessions.get_mut(&session).expect("just looked up");
-        if !state.broken && run.last() > state.last && run.first <= state.last + 1 {
-            let known = state.last + 1 - run.first;
+        let old = run.last() <= state.last && !mutant(Mutant::CopyDelivered);
+        let early = run.first > state.last + 1 && !mutant(Mutant::GapDelivered);
+        if !state.broken && !old && !early {
+            let known = match mutant(Mutant::CopyDelivered) {
+                true => 0,
+                false => (state.last + 1).saturating_sub(run.first),
+            };
             for item in run
                 .items()
                 .skip(usize::try_from(known).unwrap_or(usize::MAX))

@@ -2,6 +2,7 @@
 
 use super::ballot::Ballot;
 use super::message::Watermark;
+use super::mutant::{Mutant, mutant};
 use super::value::Instance;
 
 /// For each of the latest ballots, how far its leader has announced decisions.
@@ -51,6 +52,9 @@ impl Watermarks {
 
     /// Whether a vote of this ballot for this instance is thereby decided.
     pub fn decide(&self, ballot: Ballot, instance: Instance) -> bool {
+        if mutant(Mutant::AnyBallotWatermark) {
+            return instance <= self.highest.through;
+        }
         self.known
             .binary_search_by_key(&ballot, |known| known.ballot)
             .is_ok_and(|index| instance <= self.known[index].through)

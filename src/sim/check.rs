@@ -131,9 +131,7 @@ impl Checker {
                     latest.entry(*ballot).or_default().insert(id);
                 }
             }
-            latest
-                .values()
-                .any(|&voters| self.membership.is_quorum(voters))
+            latest.values().any(|&voters| self.is_majority(voters))
         })
     }
 
@@ -378,7 +376,9 @@ impl Checker {
             ));
         }
         let voters = self.votes.entry((instance, ballot)).or_default();
-        if voters.insert(from.id) && self.membership.is_quorum(*voters) {
+        let new = voters.insert(from.id);
+        let voters = *voters;
+        if new && self.is_majority(voters) {
             self.choose(ballot, instance)?;
         }
         Ok(())
@@ -528,6 +528,12 @@ impl Checker {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// More than half of the acceptors, counted here and not by the roles' own rule.
+    fn is_majority(&self, voters: AcceptorSet) -> bool {
+        let acceptors = self.membership.acceptors();
+        2 * voters.iter().filter(|&id| acceptors.contains(id)).count() > acceptors.len()
     }
 
     /// Only its owner uses a ballot.

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use super::ballot::Ballot;
 use super::jitter::Jitter;
 use super::message::{Address, Found, Lookup, Message, ProcessId, Progress, Role, Vote, Watermark};
+use super::mutant::{Mutant, mutant};
 use super::outbox::{Outbox, Process};
 use super::roster::Roster;
 use super::session::{Delivery, Sessions};
@@ -215,10 +216,11 @@ impl Learner {
     fn decision(&self, index: usize) -> Option<&Bytes> {
         let instance = self.delivered.plus(index as u64 + 1);
         let tally = self.tallies.get(index)?;
+        let any = mutant(Mutant::VotesAcrossBallots) || mutant(Mutant::AnyProposalDecided);
         let decided = |ballot: &Ballot| {
             self.watermarks.decide(*ballot, instance)
                 || tally.votes.iter().any(|(voted, acceptors)| {
-                    voted == ballot && self.settings.membership.is_quorum(*acceptors)
+                    (voted == ballot || any) && self.settings.membership.is_quorum(*acceptors)
                 })
         };
         tally

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{AcceptorSet, Ballot};
 
 /// What is known of one instance.
@@ -20,7 +21,9 @@ impl Tally {
 
     /// Who voted in this ballot.
     pub(super) fn voters(&mut self, ballot: Ballot) -> &mut AcceptorSet {
-        let index = match self.votes.iter().position(|(known, _)| *known == ballot) {
+        let together = mutant(Mutant::VotesAcrossBallots);
+        let same = |(known, _): &(Ballot, AcceptorSet)| *known == ballot || together;
+        let index = match self.votes.iter().position(same) {
             Some(index) => index,
             None => {
                 if self.votes.len() == Self::MAX_BALLOTS {

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Proposer;
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::roster::Roster;
 use crate::protocol::{
     AcceptorSet, Address, Ballot, Instance, Membership, Message, Outbox, Role, Vote,
@@ -115,6 +116,7 @@ impl Recovery {
         votes: Vec<Vote>,
     ) -> bool {
         let before = self.gap(acceptor);
+        let through = through.filter(|_| !mutant(Mutant::FirstPageIsAll));
         self.covered.entry(acceptor).or_default().add(from, through);
         for vote in votes {
             let wanted = vote.instance >= self.from
@@ -122,7 +124,7 @@ impl Recovery {
             let higher = self
                 .votes
                 .get(&vote.instance)
-                .is_none_or(|(ballot, _)| vote.ballot > *ballot);
+                .is_none_or(|(ballot, _)| (vote.ballot > *ballot) != mutant(Mutant::LowestVote));
             if wanted && higher && vote.ballot <= self.ballot {
                 let value = vote.value.bytes().clone();
                 self.votes.insert(vote.instance, (vote.ballot, value));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Cluster;
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Role, Time};
 use crate::sim::check::Finding;
 use crate::sim::network::NetworkOptions;
@@ -58,7 +59,7 @@ impl Cluster {
         let mut me = node.me;
         if me.role == Role::Acceptor {
             assert!(node.durable, "{} forgot what it promised", node.name);
-        } else {
+        } else if me.role != Role::Proposer || !mutant(Mutant::BallotReused) {
             me.incarnation = self.random.number();
         }
         let mut machine = self.machine(me, self.nodes[index].clock.shows(self.now));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Cluster, Happening};
 use crate::protocol::Time;
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::sim::check::Finding;
 use crate::sim::node::{Effect, Held, Input, Machine};
 use crate::wire;
@@ -167,7 +168,9 @@ impl Cluster {
         loop {
             let node = &mut self.nodes[index];
             match node.held.front() {
-                Some(held) if held.after <= node.disk.synced() => {
+                Some(held)
+                    if held.after <= node.disk.synced() || mutant(Mutant::SendBeforeSync) =>
+                {
                     let held = node.held.pop_front().expect("it has a front");
                     self.transmit(index, held.to, &held.message)?;
                 }
