@@ -133,6 +133,17 @@ impl Acceptor {
         }
     }
 
+    /// Whether another acceptor with as much memory has written down the same:
+    /// the promise, every vote, the last watermark. One that is rebuilt from its
+    /// records must remember like the running one, or something was said that no
+    /// record tells. What is merely heard, such as who leads, may differ.
+    pub fn remembers_like(&self, other: &Acceptor) -> bool {
+        (self.promised, self.highest, self.recorded)
+            == (other.promised, other.highest, other.recorded)
+            && (self.floor, self.bytes) == (other.floor, other.bytes)
+            && self.votes == other.votes
+    }
+
     /// The ballot promised.
     pub fn promised(&self) -> Ballot {
         self.promised

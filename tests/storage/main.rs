@@ -5,6 +5,7 @@ mod damage;
 mod golden;
 mod lookup;
 mod real;
+mod rebuilt;
 
 use bytes::Bytes;
 use paxcast::protocol::{Ballot, Instance, Payload, Record, Vote, Watermark};

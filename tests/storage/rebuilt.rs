@@ -1,0 +1,121 @@
+//! An acceptor rebuilt from its disk remembers what the running one does.
+
+use bytes::Bytes;
+use paxcast::protocol::acceptor::Memory;
+use paxcast::protocol::jitter::Jitter;
+use paxcast::protocol::{
+    Acceptor, AcceptorSet, Ballot, Instance, Membership, Message, Outbox, Output, Payload, Process,
+    ProcessId, Record, Role, Settings, Time,
+};
+use paxcast::storage::memory::MemoryDisk;
+
+use super::{IDENTITY, disk, open};
+
+fn acceptor(memory: Memory) -> Acceptor {
+    let me = ProcessId {
+        role: Role::Acceptor,
+        id: IDENTITY.acceptor,
+        incarnation: IDENTITY.store,
+    };
+    let settings = Settings::new(Membership::majority(AcceptorSet::first(3)));
+    Acceptor::new(me, settings, memory, 400_000)
+}
+
+fn rebuilt(memory: Memory, records: &[Record]) -> Acceptor {
+    let mut acceptor = acceptor(memory);
+    for record in records {
+        acceptor.replay(record.clone());
+    }
+    acceptor
+}
+
+/// Something a proposer may say: two of them, in rounds that mostly ascend.
+fn said(jitter: &mut Jitter, turn: u64) -> (ProcessId, Message) {
+    let from = ProcessId {
+        role: Role::Proposer,
+        id: 1 + jitter.below(2) as u16,
+        incarnation: 9,
+    };
+    let ballot = Ballot {
+        round: turn / 4 + jitter.below(2),
+        proposer: from.id,
+        incarnation: from.incarnation,
+    };
+    let decided = Instance(jitter.below(turn + 1));
+    let message = match jitter.below(6) {
+        0 => Message::Prepare {
+            ballot,
+            from: Instance(jitter.below(20)),
+            through: None,
+        },
+        1 => Message::Heartbeat { ballot, decided },
+        _ => Message::Accept {
+            ballot,
+            decided,
+            instance: Instance(jitter.below(turn + 10)),
+            value: Payload::new(Bytes::from(vec![turn as u8; jitter.below(300) as usize])),
+        },
+    };
+    (from, message)
+}
+
+/// Runs an acceptor over a log; after every sync it is rebuilt from the disk.
+fn run(seed: u64, memory: Memory, disk: &mut MemoryDisk) -> usize {
+    let mut jitter = Jitter::new(seed);
+    let mut running = acceptor(memory);
+    let mut written = Vec::new();
+    for turn in 0..60 {
+        let (mut log, remembered) = open(disk).unwrap();
+        assert!(remembered == written);
+        assert!(rebuilt(memory, &remembered).remembers_like(&running));
+        let mut out = Outbox::new();
+        // A promise is given whenever the last leader is long silent.
+        let now = Time(turn * 1_000_000_000);
+        for _ in 0..jitter.below(8) {
+            let (from, message) = said(&mut jitter, turn);
+            running.handle_message(now, from, message, &mut out);
+        }
+        running.finish_turn(now, &mut out);
+        for output in out.drain() {
+            if let Output::Event(record) = output {
+                log.append(&record).unwrap();
+                written.push(record);
+            }
+        }
+        log.sync().unwrap();
+    }
+    written.len()
+}
+
+#[test]
+fn after_every_turn_the_disk_tells_what_the_acceptor_knows() {
+    for memory in [Memory::Everything, Memory::Recent { bytes: 1_000 }] {
+        let mut written = 0;
+        for seed in 0..20 {
+            written += run(seed, memory, &mut disk(4096));
+        }
+        assert!(written > 1_000, "little was said: {written}");
+    }
+}
+
+#[test]
+fn whatever_is_forgotten_is_missed() {
+    let mut all = acceptor(Memory::Everything);
+    let records = [
+        super::promised(3),
+        super::voted(1, 3, vec![1]),
+        super::voted(2, 3, vec![2, 2]),
+        super::watermark(3, 1),
+        super::promised(4),
+    ];
+    records.iter().for_each(|record| all.replay(record.clone()));
+    for forgotten in 1..records.len() {
+        let mut others = records.to_vec();
+        others.remove(forgotten);
+        assert!(!rebuilt(Memory::Everything, &others).remembers_like(&all));
+    }
+    let mut other_value = records.to_vec();
+    other_value[2] = super::voted(2, 3, vec![2, 3]);
+    assert!(!rebuilt(Memory::Everything, &other_value).remembers_like(&all));
+    assert!(rebuilt(Memory::Everything, &records).remembers_like(&all));
+}
