@@ -39,7 +39,7 @@ pub enum Memory {
 }
 
 /// An acceptor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Acceptor {
     me: ProcessId,
     settings: Settings,

@@ -1,5 +1,6 @@
 //! Chance, handed in as a seed: back-offs that do not march in step.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -8,6 +9,12 @@ use rand::{RngExt, SeedableRng};
 /// A portable random generator: the same seed gives the same draws on every machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Jitter(Xoshiro256PlusPlus);
+
+/// Nothing is hashed: chance decides when things happen, never what, so roles that
+/// differ only in what they will draw next may well share a hash.
+impl Hash for Jitter {
+    fn hash<H: Hasher>(&self, _state: &mut H) {}
+}
 
 impl Jitter {
     /// A generator with this seed.

@@ -10,7 +10,7 @@ use super::quorum::AcceptorSet;
 /// A second store under the same id is an acceptor that forgot what the first
 /// one promised, or a copied configuration. To count it for the same id would
 /// let one quorum vote for two values, so the first known wins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Roster {
     acceptors: AcceptorSet,
     stores: BTreeMap<u16, u64>,

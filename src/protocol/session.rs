@@ -25,7 +25,7 @@ use super::mutant::{Mutant, mutant};
 use super::value::{Instance, Run, Session};
 
 /// All sessions, as the log through some instance has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sessions {
     sessions: BTreeMap<Session, State>,
     /// Every session, by the instance of its last delivery: the oldest first.
@@ -39,7 +39,7 @@ pub struct Sessions {
 }
 
 /// One session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct State {
     /// The number of the last item delivered.
     last: u64,
@@ -52,7 +52,7 @@ struct State {
 }
 
 /// A value in its place in the total order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Delivery {
     /// Its place among all delivered values, from 1.
     pub position: u64,

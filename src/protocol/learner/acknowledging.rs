@@ -12,7 +12,7 @@ use crate::protocol::jitter::Jitter;
 use crate::protocol::{ProcessId, Progress, Session, Settings, Time};
 
 /// What to tell clients, and who tells it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Acknowledging {
     /// To be told at the end of this turn.
     touched: BTreeMap<Session, Progress>,

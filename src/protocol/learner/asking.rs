@@ -10,7 +10,7 @@ use super::{Event, Learner};
 use crate::protocol::{Address, Message, Outbox, Role, Span, Time};
 
 /// When and whom to ask.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Asking {
     /// When to ask for what is lacking.
     pub(super) at: Option<Time>,

@@ -37,7 +37,7 @@ use asking::Asking;
 use tally::Tally;
 
 /// A learner.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Learner {
     me: ProcessId,
     settings: Settings,
@@ -83,7 +83,7 @@ pub enum Event {
 }
 
 /// What the leader knows of this learner.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Following {
     /// The highest proposal taken from the socket.
     through: Instance,

@@ -6,7 +6,7 @@ use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{AcceptorSet, Ballot};
 
 /// What is known of one instance.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Tally {
     /// The proposals heard, by ballot; values of one ballot are all the same.
     pub(super) proposals: Vec<(Ballot, Bytes)>,

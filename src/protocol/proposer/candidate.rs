@@ -7,7 +7,7 @@ use super::{Event, Proposer, Stage, announce};
 use crate::protocol::{AcceptorSet, Ballot, Instance, Outbox, ProcessId, Time};
 
 /// What a proposer has while it stands for election.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidate {
     pub(super) recovery: Recovery,
     /// Acceptors that hear a live leader.

@@ -11,7 +11,7 @@ use crate::protocol::jitter::Jitter;
 use crate::protocol::{Settings, Time};
 
 /// A proposer's patience with silence.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Election {
     patience: Duration,
     deadline: Time,

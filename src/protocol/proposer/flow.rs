@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::protocol::{Instance, ProcessId, Role, Time};
 
 /// What is under way to whom.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flow {
     receivers: BTreeMap<ProcessId, Receiver>,
     /// For the latest proposals, the cost of all sent up to and including each.
@@ -22,7 +22,7 @@ pub struct Flow {
     pressure: Option<u64>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Receiver {
     /// Bytes its socket buffer holds, as the kernel counts them.
     buffer: u64,

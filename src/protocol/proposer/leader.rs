@@ -14,7 +14,7 @@ use crate::protocol::{
 };
 
 /// What a proposer has while it leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Leader {
     pipeline: Pipeline,
     /// The watermark reported last.
@@ -29,7 +29,7 @@ pub struct Leader {
 }
 
 /// A repair in progress.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Repair {
     recovery: Recovery,
     /// When to ask again for what is still to be reported, and how often yet.

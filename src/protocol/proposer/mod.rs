@@ -34,7 +34,7 @@ use leader::Leader;
 use submissions::Submissions;
 
 /// A proposer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Proposer {
     me: ProcessId,
     settings: Settings,
@@ -92,7 +92,7 @@ pub enum Event {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     Follower,
     Candidate(Candidate),

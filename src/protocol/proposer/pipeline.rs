@@ -16,7 +16,7 @@ use crate::protocol::jitter::Jitter;
 use crate::protocol::{AcceptorSet, Ballot, Instance, Membership, Settings, Span, Time};
 
 /// The open instances of a leader.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pipeline {
     /// The leader's ballot.
     pub ballot: Ballot,
@@ -36,7 +36,7 @@ pub struct Pipeline {
 }
 
 /// One open instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Open {
     value: Bytes,
     voters: AcceptorSet,

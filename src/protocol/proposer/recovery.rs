@@ -26,7 +26,7 @@ use crate::protocol::{
 };
 
 /// A phase 1 in progress.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recovery {
     /// The ballot it is held in.
     pub ballot: Ballot,
@@ -37,7 +37,7 @@ pub struct Recovery {
 }
 
 /// Instances that an acceptor has vouched for: intervals, ascending, apart.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Coverage(Vec<(u64, u64)>);
 
 impl Coverage {

@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use crate::protocol::{Payloads, ProcessId, Run, Session, Settings, Time};
 
 /// The submissions a proposer holds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Submissions {
     sessions: BTreeMap<Session, Backlog>,
     /// Sessions with a run that can be proposed next, in turn.
@@ -25,7 +25,7 @@ pub struct Submissions {
 }
 
 /// What is held of one session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Backlog {
     client: ProcessId,
     /// The number to be proposed next; unknown until this proposer leads.
