@@ -133,7 +133,7 @@ fn any_one_process_may_die_at_any_moment() {
                 assert!(done, "{:?}", cluster.unfinished());
                 assert!(cluster.checker().log().len() >= 10);
             } else {
-                cluster.restart(victim);
+                cluster.restart(victim).unwrap();
                 finish(&mut cluster, 5, 20);
             }
         }
@@ -152,7 +152,7 @@ fn two_acceptors_of_three_are_enough_and_one_is_not() {
     submit(&mut cluster, 20);
     pass(&mut cluster, Duration::from_secs(5));
     assert_eq!(cluster.checker().log().len(), 40, "no quorum, no progress");
-    cluster.restart(second);
+    cluster.restart(second).unwrap();
     finish(&mut cluster, 5, 80);
 }
 
@@ -278,7 +278,7 @@ fn a_new_leader_does_not_begin_a_session_in_the_middle() {
         cluster.crash(leader).unwrap();
         let others = until(&mut cluster, 5, |cluster| cluster.leader().is_some());
         assert!(others, "nobody else leads");
-        cluster.restart(leader);
+        cluster.restart(leader).unwrap();
     }
     finish(&mut cluster, 5, 120);
 }

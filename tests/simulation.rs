@@ -16,14 +16,14 @@ use paxcast::sim;
 const SEEDS: Range<u64> = 1..401;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 23] = [
+const FAULTS: [&str; 24] = [
     "buffer overflow",
     "clock leap",
     "clog",
     "corruption",
-    "crash",
     "duplication",
     "failed sync",
+    "kill",
     "late learner",
     "late learner and nobody else",
     "left cut off",
@@ -36,6 +36,7 @@ const FAULTS: [&str; 23] = [
     "partition",
     "partition made",
     "pause",
+    "power failure",
     "rejected datagram",
     "restart",
     "stalled reader",

@@ -1,174 +1,314 @@
-//! An acceptor's disk: records written, records synced, and what a crash leaves.
+//! An acceptor's disk: the very log that the daemon writes, on a disk in memory.
+//!
+//! Beside the log this keeps the list of records that must be in it: those that a
+//! sync made certain, and those appended since. Whenever the log is opened, what
+//! comes out is held against that list. All that is certain must be there, in
+//! order and to the last byte; of the rest, a beginning; and nothing else.
 
-use std::collections::BTreeMap;
+use crate::protocol::{Found, Lookup, Record};
+use crate::storage::StorageError;
+use crate::storage::log::Log;
+use crate::storage::memory::{Fault, MemoryDisk};
+use crate::storage::segment::Identity;
 
-use super::random::Random;
-use crate::protocol::{Found, Instance, Lookup, Record, Vote};
-
-/// An append-only list of records. A prefix of it is synced; a crash keeps
-/// that prefix and an arbitrary number of the records behind it.
-#[derive(Clone, Debug, Default)]
+/// A disk with an acceptor's log on it.
+#[derive(Debug)]
 pub struct Disk {
-    records: Vec<Record>,
-    synced: usize,
-    /// Where the newest vote for each instance stands.
-    newest: BTreeMap<Instance, usize>,
+    identity: Identity,
+    medium: Medium,
+    /// Records that survive whatever the disk survives.
+    certain: Vec<Record>,
+    /// Records appended since the last sync.
+    pending: Vec<Record>,
+}
+
+/// Who has the disk.
+#[derive(Debug)]
+enum Medium {
+    /// The acceptor's log.
+    Open(Box<Log<MemoryDisk>>),
+    /// Nobody: the acceptor is dead.
+    Closed(Box<MemoryDisk>),
+}
+
+/// What became of an attempt to open the log.
+#[derive(Debug)]
+pub enum Opening {
+    /// It is open.
+    Recovered {
+        /// All its records, oldest first.
+        records: Vec<Record>,
+        /// How many of them were not certain before.
+        saved: usize,
+        /// How many records are gone that were never synced.
+        lost: usize,
+    },
+    /// It refuses to be opened.
+    Refused(StorageError),
 }
 
 impl Disk {
-    /// An empty disk.
-    pub fn new() -> Disk {
-        Disk::default()
-    }
-
-    /// Writes a record, without any promise that it survives.
-    pub fn write(&mut self, record: Record) {
-        if let Record::Voted { vote } = &record {
-            self.newest.insert(vote.instance, self.records.len());
+    /// A disk that an acceptor was made ready on, as `--init` does it.
+    ///
+    /// # Panics
+    ///
+    /// When the segment length is none that the log can work with.
+    pub fn new(identity: Identity, segment_length: u64) -> Disk {
+        let mut disk = MemoryDisk::new();
+        Log::init_with_segments(&mut disk, identity, segment_length)
+            .expect("an empty disk takes a log");
+        Disk {
+            identity,
+            medium: Medium::Closed(Box::new(disk)),
+            certain: Vec::new(),
+            pending: Vec::new(),
         }
-        self.records.push(record);
     }
 
-    /// How many records were written.
+    /// How many records were appended.
     pub fn written(&self) -> usize {
-        self.records.len()
+        self.certain.len() + self.pending.len()
     }
 
     /// How many of them survive a crash for certain.
     pub fn synced(&self) -> usize {
-        self.synced
+        self.certain.len()
     }
 
-    /// A sync that began when `written` records stood there has returned; gives
-    /// the records that are certain from now on.
-    pub fn sync(&mut self, written: usize) -> &[Record] {
-        let before = self.synced;
-        self.synced = before.max(written.min(self.records.len()));
-        &self.records[before..self.synced]
+    /// Opens the log of a dead acceptor and gives back what it remembers.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, when the log came back with anything but what was written:
+    /// a broken promise.
+    ///
+    /// # Panics
+    ///
+    /// When it is open.
+    pub fn open(&mut self) -> Result<Opening, String> {
+        let Medium::Closed(disk) = &self.medium else {
+            panic!("a disk has one owner");
+        };
+        let (log, records) = match self.read(MemoryDisk::clone(disk)) {
+            Ok(read) => read,
+            Err(error) => return Ok(Opening::Refused(error)),
+        };
+        self.compare(&records)?;
+        let saved = records.len() - self.certain.len();
+        let lost = self.pending.len() - saved;
+        self.certain.extend(self.pending.drain(..).take(saved));
+        self.medium = Medium::Open(Box::new(log));
+        Ok(Opening::Recovered {
+            records,
+            saved,
+            lost,
+        })
     }
 
-    /// Power fails: a suffix of what was not synced is gone. Says how many
-    /// records that were. The others are on the medium for good.
-    pub fn crash(&mut self, random: &mut Random) -> usize {
-        let unsynced = (self.records.len() - self.synced) as u64;
-        let lost = random.between(0, unsynced) as usize;
-        self.records.truncate(self.records.len() - lost);
-        self.newest.clear();
-        for (at, record) in self.records.iter().enumerate() {
-            if let Record::Voted { vote } = record {
-                self.newest.insert(vote.instance, at);
+    /// Appends a record; the next sync makes it durable.
+    pub fn append(&mut self, record: Record) -> Result<(), StorageError> {
+        self.log().append(&record)?;
+        self.pending.push(record);
+        Ok(())
+    }
+
+    /// Makes durable what was appended, and gives it back.
+    pub fn sync(&mut self) -> Result<&[Record], StorageError> {
+        self.log().sync()?;
+        let before = self.certain.len();
+        self.certain.append(&mut self.pending);
+        Ok(&self.certain[before..])
+    }
+
+    /// Answers an acceptor's question from everything appended so far.
+    pub fn lookup(&mut self, lookup: Lookup) -> Result<Found, StorageError> {
+        self.log().lookup(lookup)
+    }
+
+    /// Lets one of the next calls to the disk suffer a fault; 1 is the next.
+    pub fn fail(&mut self, call: u64, fault: Fault) {
+        let disk = self.disk();
+        disk.fail_at(disk.calls() + call, fault);
+    }
+
+    /// The acceptor dies after so many more calls of the sync that was due. With
+    /// the seed of a power failure, what was not durable is lost in part or all;
+    /// without one the operating system lives on and loses nothing it was told.
+    pub fn stop(&mut self, calls: u64, power: Option<u64>) {
+        if calls > 0 && !self.pending.is_empty() {
+            self.fail(calls, Fault::PowerOff);
+            // Whether it came to an end, nobody will ever hear.
+            let _ = self.log().sync();
+        }
+        if let Medium::Open(log) = &mut self.medium {
+            let disk = std::mem::take(log.disk_mut());
+            self.medium = Medium::Closed(Box::new(disk));
+        }
+        match power {
+            Some(seed) => self.disk().crash(seed),
+            None => self.disk().change_hands(),
+        }
+    }
+
+    /// Reads a copy of the disk, after a power failure with this seed, if any,
+    /// as a restart would, and says what is wrong with what it remembers.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, when a restart would not come back with all that is certain.
+    pub fn rehearse(&self, power: Option<u64>) -> Result<Vec<Record>, String> {
+        let mut disk = match &self.medium {
+            Medium::Open(log) => log.disk().clone(),
+            Medium::Closed(disk) => MemoryDisk::clone(disk),
+        };
+        match power {
+            Some(seed) => disk.crash(seed),
+            None => disk.change_hands(),
+        }
+        let (_, records) = self
+            .read(disk)
+            .map_err(|error| format!("a restart would be refused: {error}"))?;
+        self.compare(&records)?;
+        Ok(records)
+    }
+
+    /// Opens a log as an acceptor does at its start.
+    fn read(&self, disk: MemoryDisk) -> Result<(Log<MemoryDisk>, Vec<Record>), StorageError> {
+        let mut records = Vec::with_capacity(self.certain.len());
+        let Identity {
+            cluster,
+            acceptor,
+            store,
+        } = self.identity;
+        let (log, opened) = Log::open(disk, cluster, acceptor, |record| records.push(record))?;
+        assert_eq!(store, opened, "one directory, one identity");
+        Ok((log, records))
+    }
+
+    /// Holds what a log remembers against what it must remember.
+    fn compare(&self, records: &[Record]) -> Result<(), String> {
+        let certain = self.certain.len();
+        if records.len() < certain {
+            return Err(format!(
+                "the log came back with {} records, though {certain} were synced",
+                records.len()
+            ));
+        }
+        let written = self.certain.iter().chain(&self.pending);
+        let mut position = 0;
+        for (found, expected) in records.iter().zip(written) {
+            position += 1;
+            if found != expected {
+                return Err(format!(
+                    "record {position} came back from the log as {found:?}, written was \
+                     {expected:?}"
+                ));
             }
         }
-        lost
-    }
-
-    /// All records, oldest first.
-    pub fn records(&self) -> &[Record] {
-        &self.records
-    }
-
-    /// Answers an acceptor's question from everything written so far.
-    pub fn lookup(&self, lookup: Lookup) -> Found {
-        let mut votes: Vec<Vote> = Vec::new();
-        let mut bytes = 0;
-        let mut through = lookup.spans.last().map_or(Instance::ZERO, |s| s.through);
-        'spans: for span in &lookup.spans {
-            if span.from > span.through {
-                continue;
-            }
-            for (&instance, &at) in self.newest.range(span.from..=span.through) {
-                let Record::Voted { vote } = &self.records[at] else {
-                    continue;
-                };
-                bytes += vote.value.len();
-                if bytes > lookup.bytes && !votes.is_empty() {
-                    through = instance.previous();
-                    break 'spans;
-                }
-                votes.push(vote.clone());
-            }
+        match position < records.len() {
+            false => Ok(()),
+            true => Err(format!(
+                "the log came back with {} records, but only {position} were written",
+                records.len()
+            )),
         }
-        Found {
-            lookup,
-            through,
-            votes,
+    }
+
+    fn log(&mut self) -> &mut Log<MemoryDisk> {
+        match &mut self.medium {
+            Medium::Open(log) => log,
+            Medium::Closed(_) => panic!("a dead acceptor does not use its log"),
+        }
+    }
+
+    /// The disk itself, for faults.
+    pub fn disk(&mut self) -> &mut MemoryDisk {
+        match &mut self.medium {
+            Medium::Open(log) => log.disk_mut(),
+            Medium::Closed(disk) => disk,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use bytes::Bytes;
 
     use super::*;
-    use crate::protocol::{Address, Ballot, Payload, Purpose, Role, Span};
+    use crate::protocol::{Ballot, Instance, Payload, Vote};
 
-    fn voted(instance: u64, round: u64, bytes: &'static [u8]) -> Record {
+    fn voted(instance: u64) -> Record {
         Record::Voted {
             vote: Vote {
                 instance: Instance(instance),
                 ballot: Ballot {
-                    round,
+                    round: 1,
                     proposer: 1,
                     incarnation: 1,
                 },
-                value: Payload::new(Bytes::from_static(bytes)),
+                value: Payload::new(Bytes::from_static(&[7; 300])),
             },
         }
+    }
+
+    fn disk() -> Disk {
+        let identity = Identity {
+            cluster: 1,
+            acceptor: 2,
+            store: 3,
+        };
+        let mut disk = Disk::new(identity, 8_192);
+        assert!(matches!(
+            disk.open(),
+            Ok(Opening::Recovered {
+                saved: 0,
+                lost: 0,
+                ..
+            })
+        ));
+        disk
     }
 
     #[test]
     fn a_crash_keeps_what_was_synced_and_sometimes_more() {
-        let mut seen = std::collections::BTreeSet::new();
-        let mut random = Random::new(1, "disk");
-        for _ in 0..200 {
-            let mut disk = Disk::new();
-            for instance in 1..=5 {
-                disk.write(voted(instance, 1, b"x"));
-                if instance == 2 {
-                    assert_eq!(disk.sync(2).len(), 2);
+        let mut seen = BTreeSet::new();
+        for seed in 0..300 {
+            let mut disk = disk();
+            for instance in 1..=30 {
+                disk.append(voted(instance)).unwrap();
+                if instance == 20 {
+                    assert_eq!(disk.sync().unwrap().len(), 20);
                 }
             }
-            let lost = disk.crash(&mut random);
-            assert_eq!(disk.written(), 5 - lost);
-            seen.insert(disk.written());
+            disk.stop(seed % 20, (seed % 3 > 0).then_some(seed));
+            let Opening::Recovered {
+                records,
+                saved,
+                lost,
+            } = disk.open().unwrap()
+            else {
+                panic!("a crash is no damage");
+            };
+            assert_eq!((saved + lost, records.len()), (10, 20 + saved));
+            assert_eq!(disk.rehearse(Some(seed)).unwrap().len(), 20 + saved);
+            seen.insert(saved);
         }
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [2, 3, 4, 5]);
+        assert!(seen.len() > 3, "{seen:?}");
+        assert!(seen.contains(&0) && seen.contains(&10), "{seen:?}");
     }
 
     #[test]
-    fn a_lookup_finds_the_newest_votes_as_far_as_the_bytes_go() {
-        let mut disk = Disk::new();
-        for instance in [1, 2, 4, 7] {
-            disk.write(voted(instance, 1, b"four"));
-        }
-        disk.write(voted(2, 2, b"four"));
-        let lookup = |bytes| Lookup {
-            purpose: Purpose::Votes {
-                to: Address::Group(Role::Learner),
-            },
-            spans: vec![
-                Span {
-                    from: Instance(1),
-                    through: Instance(4),
-                },
-                Span {
-                    from: Instance(6),
-                    through: Instance(9),
-                },
-            ],
-            bytes,
-        };
-        let all = disk.lookup(lookup(100));
-        let found: Vec<(u64, u64)> = all
-            .votes
-            .iter()
-            .map(|vote| (vote.instance.0, vote.ballot.round))
-            .collect();
-        assert_eq!(found, [(1, 1), (2, 2), (4, 1), (7, 1)]);
-        assert_eq!(all.through, Instance(9));
-        let some = disk.lookup(lookup(8));
-        assert_eq!((some.votes.len(), some.through), (2, Instance(3)));
-        assert_eq!(disk.lookup(lookup(0)).votes.len(), 1);
+    fn what_was_not_written_is_noticed() {
+        let mut disk = disk();
+        disk.append(voted(1)).unwrap();
+        disk.sync().unwrap();
+        disk.certain.push(voted(2));
+        assert!(disk.rehearse(None).unwrap_err().contains("2 were synced"));
+        disk.certain = vec![voted(2)];
+        assert!(disk.rehearse(None).unwrap_err().contains("written was"));
+        disk.certain.clear();
+        assert!(disk.rehearse(None).unwrap_err().contains("only 0 were"));
     }
 }

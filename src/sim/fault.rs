@@ -16,7 +16,7 @@ use crate::protocol::{Role, Time};
 /// A kind without a mean time between strikes never strikes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultOptions {
-    /// A process dies, and restarts after the second time if it may.
+    /// A process dies, alone or with its machine, and restarts after the second time if it may.
     pub crash: Option<(Duration, Duration)>,
     /// Of crashes, how many strike a client, which never comes back.
     pub crash_clients: bool,
@@ -93,8 +93,13 @@ impl Faults {
         match deed {
             Deed::Crash => {
                 if let Some(victim) = self.victim(cluster) {
-                    cluster.strike("crash");
-                    cluster.crash(victim)?;
+                    if self.random.chance(0.5) {
+                        cluster.strike("power failure");
+                        cluster.crash(victim)?;
+                    } else {
+                        cluster.strike("kill");
+                        cluster.kill(victim)?;
+                    }
                     if may_restart(cluster, victim) {
                         let (_, down) = self.options.crash.expect("crashes are on");
                         self.after(now, down, Deed::Restart(victim));
@@ -104,7 +109,7 @@ impl Faults {
             Deed::Restart(node) => {
                 if cluster.nodes()[node].state == State::Dead {
                     cluster.strike("restart");
-                    cluster.restart(node);
+                    cluster.restart(node)?;
                 }
             }
             Deed::Pause => {
@@ -180,7 +185,7 @@ impl Faults {
                     cluster.strike("left dead");
                     left += 1;
                 } else {
-                    cluster.restart(node);
+                    cluster.restart(node)?;
                 }
             }
             if role == Role::Acceptor && self.options.leave_cut_off && left < spare {
@@ -256,7 +261,7 @@ impl Faults {
         }
         let spared = match state.me.role {
             Role::Client => !self.options.crash_clients || running(cluster, Role::Client).len() < 2,
-            Role::Acceptor if !state.durable => {
+            Role::Acceptor if state.disk.is_none() => {
                 let acceptors = cluster.nodes_of(Role::Acceptor);
                 let dead = acceptors
                     .iter()
@@ -325,7 +330,7 @@ fn may_restart(cluster: &Cluster, node: usize) -> bool {
     let node = &cluster.nodes()[node];
     match node.me.role {
         Role::Client => false,
-        Role::Acceptor => node.durable,
+        Role::Acceptor => node.disk.is_some(),
         Role::Proposer | Role::Learner => true,
     }
 }

@@ -346,7 +346,7 @@ pub struct Held {
 }
 
 /// A process and all that is its own.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Node {
     /// Who it is, in its present start.
     pub me: ProcessId,
@@ -372,10 +372,8 @@ pub struct Node {
     pub busy: Time,
     /// The turn that is planned; an earlier plan is void.
     pub turn: Option<Time>,
-    /// Its disk; only acceptors use it.
-    pub disk: Disk,
-    /// Whether the disk outlives the process.
-    pub durable: bool,
+    /// Its disk; only durable acceptors have one.
+    pub disk: Option<Disk>,
     /// Whether a sync is under way.
     pub syncing: bool,
     /// What waits for a sync, in order.

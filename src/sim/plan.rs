@@ -68,7 +68,11 @@ fn cluster(random: &mut Random) -> ClusterOptions {
         0 | 1 => random.pick(&[1, 8, 64, 256]),
         _ => random.pick(&[64, 256]),
     };
+    // Room for the largest record, and then rotation often, now and then, or never.
+    let least = (settings.datagram as u64 + 1_024).next_multiple_of(512);
+    let segment = random.pick(&[least, least, 4 * least, 1 << 20]);
     ClusterOptions {
+        segment,
         proposers: random.pick(&[1, 2, 2, 3, 3]),
         learners: random.between(1, 4) as u16,
         clients: match random.chance(0.2) {

@@ -245,6 +245,11 @@ impl<D: Disk> Log<D> {
         self.synced
     }
 
+    /// The disk, for simulators that look at what a crash would leave.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// The disk, for simulators that let it fail.
     pub fn disk_mut(&mut self) -> &mut D {
         &mut self.disk

@@ -134,6 +134,13 @@ impl MemoryDisk {
         self.fault = None;
     }
 
+    /// The process that used the disk is gone and another takes over: no power
+    /// failed, so nothing is lost, durable or not. Pending faults are forgotten.
+    pub fn change_hands(&mut self) {
+        self.power_off = false;
+        self.fault = None;
+    }
+
     /// Flips one bit of a file, durably. Bits count from the lowest of byte 0.
     ///
     /// # Panics

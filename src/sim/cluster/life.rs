@@ -8,6 +8,7 @@ use super::Cluster;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Role, Time};
 use crate::sim::check::Finding;
+use crate::sim::disk::Opening;
 use crate::sim::network::NetworkOptions;
 use crate::sim::node::{Inbox, Input, Machine, State};
 
@@ -22,13 +23,29 @@ impl Cluster {
         self.replan(index);
     }
 
-    /// A process dies. What an acceptor had not synced is lost in part or all.
+    /// A process dies, and its machine with it: what an acceptor had not synced
+    /// is lost in part or all.
     pub fn crash(&mut self, index: usize) -> Finding {
-        if self.nodes[index].state == State::Dead {
+        let power = self.disks.number();
+        self.end(index, Some(power))
+    }
+
+    /// A process dies alone: its machine keeps what it was given to write.
+    pub fn kill(&mut self, index: usize) -> Finding {
+        self.end(index, None)
+    }
+
+    fn end(&mut self, index: usize, power: Option<u64>) -> Finding {
+        // How far the sync that was due came: nothing is written, all is written
+        // and not synced, all is synced, or a new segment is half made.
+        let calls = self.disks.pick(&[0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let node = &mut self.nodes[index];
+        if node.state == State::Dead {
             return Ok(());
         }
-        let lost = self.nodes[index].disk.crash(&mut self.disks);
-        let node = &mut self.nodes[index];
+        if let Some(disk) = &mut node.disk {
+            disk.stop(calls, power);
+        }
         node.state = State::Dead;
         node.turn = None;
         node.syncing = false;
@@ -36,29 +53,54 @@ impl Cluster {
         node.inbox = Inbox::new(self.options.buffer);
         node.heard.clear();
         self.ports.remove(&node.port);
-        if lost > 0 {
-            self.strike("unsynced records lost");
-        }
-        self.note(format!(
-            "{} dies, {lost} records lost",
-            self.nodes[index].name
-        ));
-        // What the crash left is on the medium for good.
-        self.settle(index, usize::MAX)
+        let how = if power.is_some() { "power" } else { "process" };
+        self.note(format!("{} dies ({how})", self.nodes[index].name));
+        Ok(())
     }
 
     /// A dead process starts again: an acceptor from its disk, the others as
-    /// new ones with a new incarnation.
+    /// new ones with a new incarnation. An acceptor whose disk was damaged stays
+    /// dead.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, when an acceptor's log came back with anything but what was
+    /// written to it.
     ///
     /// # Panics
     ///
     /// When it is not dead, or an acceptor without a disk.
-    pub fn restart(&mut self, index: usize) {
-        let node = &self.nodes[index];
+    pub fn restart(&mut self, index: usize) -> Finding {
+        let node = &mut self.nodes[index];
         assert_eq!(node.state, State::Dead, "{} lives", node.name);
         let mut me = node.me;
+        let mut past = Vec::new();
         if me.role == Role::Acceptor {
-            assert!(node.durable, "{} forgot what it promised", node.name);
+            let Some(disk) = &mut node.disk else {
+                panic!("{} forgot what it promised", node.name);
+            };
+            match disk.open().map_err(|words| format!("{me}: {words}"))? {
+                Opening::Refused(error) => {
+                    let words = format!("{} refuses to start: {error}", node.name);
+                    self.note(words);
+                    self.strike("refused start");
+                    return Ok(());
+                }
+                Opening::Recovered {
+                    records,
+                    saved,
+                    lost,
+                } => {
+                    // What the crash left is on the medium for good.
+                    for record in &records[records.len() - saved..] {
+                        self.checker.recorded(me.id, record)?;
+                    }
+                    if lost > 0 {
+                        self.strike("unsynced records lost");
+                    }
+                    past = records;
+                }
+            }
         } else if me.role != Role::Proposer || !mutant(Mutant::BallotReused) {
             me.incarnation = self.random.number();
         }
@@ -67,8 +109,8 @@ impl Cluster {
         self.ports.insert(port, index);
         let node = &mut self.nodes[index];
         if let Machine::Acceptor(acceptor) = &mut machine {
-            for record in node.disk.records() {
-                acceptor.replay(record.clone());
+            for record in past {
+                acceptor.replay(record);
             }
         }
         node.me = me;
@@ -80,6 +122,7 @@ impl Cluster {
         node.rename();
         self.note(format!("{} starts", self.nodes[index].name));
         self.plan_turn(index, self.now);
+        Ok(())
     }
 
     /// A process stops; its sockets still fill.

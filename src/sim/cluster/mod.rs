@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Checker, Finding};
-use super::disk::Disk;
+use super::disk::{Disk, Opening};
 use super::network::{Network, NetworkOptions};
 use super::node::{Clock, Inbox, Input, Machine, Node, State, Waiting};
 use super::random::Random;
@@ -25,6 +25,7 @@ use crate::protocol::client::Client;
 use crate::protocol::learner::Learner;
 use crate::protocol::proposer::Proposer;
 use crate::protocol::{Lookup, ProcessId, Role, Settings, Time};
+use crate::storage::segment::Identity;
 use crate::wire::Scope;
 
 pub use transit::{Filter, Passage};
@@ -49,6 +50,8 @@ pub struct ClusterOptions {
     pub buffer: u32,
     /// How many parts per million a clock is off at most.
     pub drift: u32,
+    /// Bytes of a segment of an acceptor's log.
+    pub segment: u64,
     /// How many datagrams a process takes in one turn at most.
     pub turn: u64,
     /// Shortest and longest time of a sync.
@@ -75,6 +78,7 @@ impl ClusterOptions {
             network: NetworkOptions::quiet(),
             buffer: 212_992,
             drift: 0,
+            segment: 256 << 10,
             turn: 64,
             sync: (Duration::from_micros(100), Duration::from_micros(300)),
             sync_blocks: true,
@@ -102,7 +106,6 @@ enum Happening {
     Synced {
         node: usize,
         start: u64,
-        written: usize,
     },
     Found {
         node: usize,
@@ -235,8 +238,7 @@ impl Cluster {
             sequence: 0,
             busy: Time::ZERO,
             turn: None,
-            disk: Disk::new(),
-            durable: self.options.durable.is_some(),
+            disk: self.disk(me),
             syncing: false,
             held: VecDeque::new(),
             to_submit: VecDeque::new(),
@@ -247,6 +249,22 @@ impl Cluster {
         let start = self.random.duration(Duration::ZERO, self.options.start);
         self.plan_turn(index, self.now + start);
         index
+    }
+
+    /// The disk of a durable acceptor that starts for the first time.
+    fn disk(&self, me: ProcessId) -> Option<Disk> {
+        if me.role != Role::Acceptor || self.options.durable.is_none() {
+            return None;
+        }
+        let identity = Identity {
+            cluster: self.scope.cluster,
+            acceptor: me.id,
+            store: me.incarnation,
+        };
+        let mut disk = Disk::new(identity, self.options.segment);
+        let opened = disk.open().expect("nothing was written");
+        assert!(matches!(opened, Opening::Recovered { .. }), "{opened:?}");
+        Some(disk)
     }
 
     /// A role at its beginning.
@@ -501,23 +519,13 @@ impl Cluster {
                     false => return Ok(()),
                 }
             }
-            Happening::Synced {
-                node,
-                start,
-                written,
-            } => {
+            Happening::Synced { node, start } => {
                 let state = &mut self.nodes[node];
                 if state.start != start || state.state == State::Dead {
                     return Ok(());
                 }
                 state.syncing = false;
-                if self.disks.chance(self.options.sync_failure) {
-                    self.strike("failed sync");
-                    self.note(format!("{} fails to sync", self.nodes[node].name));
-                    return self.crash(node);
-                }
-                self.settle(node, written)?;
-                self.sync(node);
+                self.settle(node)?;
                 if self.nodes[node].is_running() {
                     self.release(node)?;
                     self.replan(node);
@@ -544,7 +552,8 @@ impl Cluster {
                     );
                     return Ok(());
                 }
-                let found = state.disk.lookup(lookup);
+                let disk = state.disk.as_mut().expect("it was asked");
+                let found = disk.lookup(lookup).expect("a good disk answers");
                 let mut effects = Vec::new();
                 let local = state.clock.shows(self.now);
                 state.machine.take(local, Input::Found(found), &mut effects);

@@ -7,7 +7,9 @@ use super::{Cluster, Happening};
 use crate::protocol::Time;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::sim::check::Finding;
+use crate::sim::disk::Disk;
 use crate::sim::node::{Effect, Held, Input, Machine};
+use crate::storage::memory::Fault;
 use crate::wire;
 
 impl Cluster {
@@ -76,10 +78,13 @@ impl Cluster {
             match effect {
                 Effect::Send(to, message) => {
                     let node = &mut self.nodes[index];
-                    let after = node.disk.written();
+                    let after = node.disk.as_ref().map_or(0, Disk::written);
                     node.held.push_back(Held { after, to, message });
                 }
-                Effect::Record(record) => self.nodes[index].disk.write(record),
+                Effect::Record(record) => match &mut self.nodes[index].disk {
+                    Some(disk) => disk.append(record).expect("a segment holds any record"),
+                    None => self.checker.recorded(me.id, &record)?,
+                },
                 Effect::Lookup(lookup) => {
                     self.strike("lookup");
                     if self.options.slow_reads {
@@ -95,7 +100,8 @@ impl Cluster {
                         self.plan(self.now + delay, happening);
                     } else {
                         let node = &mut self.nodes[index];
-                        let found = node.disk.lookup(lookup);
+                        let disk = node.disk.as_mut().expect("it was asked");
+                        let found = disk.lookup(lookup).expect("a good disk answers");
                         let local = node.clock.shows(self.now);
                         let mut more = Vec::new();
                         node.machine.take(local, Input::Found(found), &mut more);
@@ -127,40 +133,46 @@ impl Cluster {
                 Effect::Note(note) => self.note(format!("{} {note}", self.nodes[index].name)),
             }
         }
-        if self.nodes[index].durable {
-            self.sync(index);
-        } else {
-            self.settle(index, usize::MAX)?;
-        }
+        self.sync(index);
         self.release(index)
     }
 
     /// Begins a sync when there is something to sync and none is under way.
     pub(super) fn sync(&mut self, index: usize) {
         let node = &mut self.nodes[index];
-        let written = node.disk.written();
-        if node.syncing || written == node.disk.synced() {
+        let waits = |disk: &Disk| disk.written() > disk.synced();
+        if node.syncing || !node.disk.as_ref().is_some_and(waits) {
             return;
         }
         node.syncing = true;
         let start = node.start;
         let (from, through) = self.options.sync;
         let at = self.now + self.disks.duration(from, through);
-        let happening = Happening::Synced {
-            node: index,
-            start,
-            written,
-        };
-        self.plan(at, happening);
+        self.plan(at, Happening::Synced { node: index, start });
     }
 
-    /// The records through the `written`th are safe; the observers look at them.
-    pub(super) fn settle(&mut self, index: usize, written: usize) -> Finding {
+    /// A sync comes to its end: what was appended is safe, also what was appended
+    /// meanwhile, and the observers look at it. A failure ends the process.
+    pub(super) fn settle(&mut self, index: usize) -> Finding {
+        let fails = self.disks.chance(self.options.sync_failure);
+        let call = if fails { self.disks.between(1, 2) } else { 0 };
         let node = &mut self.nodes[index];
-        for record in node.disk.sync(written) {
-            self.checker.recorded(node.me.id, record)?;
+        let disk = node.disk.as_mut().expect("only disks are synced");
+        if fails {
+            disk.fail(call, Fault::Broken);
         }
-        Ok(())
+        let error = match disk.sync() {
+            Ok(records) => {
+                for record in records {
+                    self.checker.recorded(node.me.id, record)?;
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        self.strike("failed sync");
+        self.note(format!("{} stops: {error}", self.nodes[index].name));
+        self.kill(index)
     }
 
     /// Sends what need not wait any more.
@@ -169,7 +181,8 @@ impl Cluster {
             let node = &mut self.nodes[index];
             match node.held.front() {
                 Some(held)
-                    if held.after <= node.disk.synced() || mutant(Mutant::SendBeforeSync) =>
+                    if held.after <= node.disk.as_ref().map_or(0, Disk::synced)
+                        || mutant(Mutant::SendBeforeSync) =>
                 {
                     let held = node.held.pop_front().expect("it has a front");
                     self.transmit(index, held.to, &held.message)?;
