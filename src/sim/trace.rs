@@ -221,11 +221,17 @@ pub fn describe(message: &Message) -> String {
             )
         }
         Message::Stuck { span } => format!("{name} {span}"),
-        Message::Credit { .. }
-        | Message::Missing { .. }
-        | Message::Alive { .. }
-        | Message::Following { .. }
-        | Message::Listening { .. } => format!("{message:?}"),
+        Message::Credit { decided, bytes } => format!("{name} {bytes}B decided {decided}"),
+        Message::Missing { session, gaps } => {
+            let gaps: Vec<String> = gaps
+                .iter()
+                .map(|(first, last)| format!("{first}..={last}"))
+                .collect();
+            format!("{name} {session} {}", gaps.join(" "))
+        }
+        Message::Alive { ballot, buffer } => format!("{name} {ballot} buffer {buffer}B"),
+        Message::Following { through, buffer } => format!("{name} {through} buffer {buffer}B"),
+        Message::Listening { buffer } => format!("{name} buffer {buffer}B"),
     }
 }
 
