@@ -184,6 +184,7 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
     if plan.late_learner {
         join_late(plan, cluster)?;
     }
+    cluster.rehearse_all().map_err(safety)?;
     Ok(recovery)
 }
 

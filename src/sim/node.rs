@@ -374,6 +374,10 @@ pub struct Node {
     pub turn: Option<Time>,
     /// Its disk; only durable acceptors have one.
     pub disk: Option<Disk>,
+    /// An acceptor that was told nothing but what is durable.
+    pub double: Option<Acceptor>,
+    /// How many syncs it has seen.
+    pub syncs: u64,
     /// Whether a sync is under way.
     pub syncing: bool,
     /// What waits for a sync, in order.

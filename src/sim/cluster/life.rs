@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Cluster;
+use super::double::rebuilt;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Role, Time};
 use crate::sim::check::Finding;
@@ -109,9 +110,8 @@ impl Cluster {
         self.ports.insert(port, index);
         let node = &mut self.nodes[index];
         if let Machine::Acceptor(acceptor) = &mut machine {
-            for record in past {
-                acceptor.replay(record);
-            }
+            *acceptor = rebuilt(acceptor.clone(), past);
+            node.double = Some(acceptor.clone());
         }
         node.me = me;
         node.machine = machine;

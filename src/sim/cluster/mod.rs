@@ -5,6 +5,7 @@
 //! of [`crate::protocol::outbox`] to the letter and uses every freedom it leaves:
 //! turns are large or small, syncs take their time, messages wait for them.
 
+mod double;
 mod life;
 mod transit;
 mod turn;
@@ -239,6 +240,8 @@ impl Cluster {
             busy: Time::ZERO,
             turn: None,
             disk: self.disk(me),
+            double: (role == Role::Acceptor).then(|| self.acceptor(me)),
+            syncs: 0,
             syncing: false,
             held: VecDeque::new(),
             to_submit: VecDeque::new(),
@@ -275,14 +278,18 @@ impl Cluster {
             Role::Client => Machine::Client(Client::new(me, settings, seed, now)),
             Role::Proposer => Machine::Proposer(Proposer::new(me, settings, seed, buffer, now)),
             Role::Learner => Machine::Learner(Learner::new(me, settings, seed, buffer, now)),
-            Role::Acceptor => {
-                let memory = match self.options.durable {
-                    Some(bytes) => acceptor::Memory::Recent { bytes },
-                    None => acceptor::Memory::Everything,
-                };
-                Machine::Acceptor(Acceptor::new(me, settings, memory, buffer))
-            }
+            Role::Acceptor => Machine::Acceptor(self.acceptor(me)),
         }
+    }
+
+    /// An acceptor without a past.
+    fn acceptor(&self, me: ProcessId) -> Acceptor {
+        let memory = match self.options.durable {
+            Some(bytes) => acceptor::Memory::Recent { bytes },
+            None => acceptor::Memory::Everything,
+        };
+        let settings = self.options.settings.clone();
+        Acceptor::new(me, settings, memory, self.options.buffer)
     }
 
     /// The time.

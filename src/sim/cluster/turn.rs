@@ -73,6 +73,7 @@ impl Cluster {
     /// Does what a role wants done, in order.
     pub(super) fn carry_out(&mut self, index: usize, effects: Vec<Effect>) -> Finding {
         let mut effects = VecDeque::from(effects);
+        let mut volatile = Vec::new();
         while let Some(effect) = effects.pop_front() {
             let me = self.nodes[index].me;
             match effect {
@@ -83,7 +84,10 @@ impl Cluster {
                 }
                 Effect::Record(record) => match &mut self.nodes[index].disk {
                     Some(disk) => disk.append(record).expect("a segment holds any record"),
-                    None => self.checker.recorded(me.id, &record)?,
+                    None => {
+                        self.checker.recorded(me.id, &record)?;
+                        volatile.push(record);
+                    }
                 },
                 Effect::Lookup(lookup) => {
                     self.strike("lookup");
@@ -133,6 +137,9 @@ impl Cluster {
                 Effect::Note(note) => self.note(format!("{} {note}", self.nodes[index].name)),
             }
         }
+        if !volatile.is_empty() {
+            self.tell_double(index, &volatile)?;
+        }
         self.sync(index);
         self.release(index)
     }
@@ -163,10 +170,11 @@ impl Cluster {
         }
         let error = match disk.sync() {
             Ok(records) => {
-                for record in records {
+                let records = records.to_vec();
+                for record in &records {
                     self.checker.recorded(node.me.id, record)?;
                 }
-                return Ok(());
+                return self.tell_double(index, &records);
             }
             Err(error) => error,
         };
