@@ -320,7 +320,7 @@ fn slow_disks_make_it_slow_and_nothing_else() {
     // anybody's patience with a leader, and no reason to lose one.
     let mut options = options();
     let slow = Duration::from_millis(500);
-    (options.sync, options.sync_blocks, options.turn) = ((slow, slow), true, 256);
+    (options.sync, options.sync_blocks, options.turn) = ((slow, slow), true, (256, 256));
     let mut cluster = cluster(options);
     submit(&mut cluster, 5_000);
     finish(&mut cluster, 30, 10_000);

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::check::Finding;
 use super::cluster::Cluster;
+use super::deed::Deed;
+use super::name::Name;
 use super::network::NetworkOptions;
 use super::node::State;
 use super::random::Random;
@@ -38,15 +40,20 @@ pub struct FaultOptions {
 
 /// Something to be done at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Deed {
+enum Strike {
+    /// Of a kind that comes again and again.
+    Again(Fault),
+    /// The end of what another began.
+    Then(Deed),
+}
+
+/// The kinds of faults that come again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
     Crash,
-    Restart(usize),
     Pause,
-    Resume(usize),
     Partition,
-    Mend,
     Stall,
-    Open(usize),
     Leap,
 }
 
@@ -55,7 +62,7 @@ enum Deed {
 pub struct Faults {
     options: FaultOptions,
     random: Random,
-    agenda: BinaryHeap<Reverse<(Time, u64, Deed)>>,
+    agenda: BinaryHeap<Reverse<(Time, u64, Strike)>>,
     order: u64,
 }
 
@@ -68,14 +75,14 @@ impl Faults {
             agenda: BinaryHeap::new(),
             order: 0,
         };
-        for deed in [
-            Deed::Crash,
-            Deed::Pause,
-            Deed::Partition,
-            Deed::Stall,
-            Deed::Leap,
+        for fault in [
+            Fault::Crash,
+            Fault::Pause,
+            Fault::Partition,
+            Fault::Stall,
+            Fault::Leap,
         ] {
-            faults.strike_again(now, deed);
+            faults.strike_again(now, fault);
         }
         faults
     }
@@ -87,84 +94,90 @@ impl Faults {
 
     /// Does what is due.
     pub fn act(&mut self, cluster: &mut Cluster) -> Finding {
-        let Some(Reverse((now, _, deed))) = self.agenda.pop() else {
+        let Some(Reverse((now, _, strike))) = self.agenda.pop() else {
             return Ok(());
         };
-        match deed {
-            Deed::Crash => {
-                if let Some(victim) = self.victim(cluster) {
-                    if self.random.chance(0.5) {
-                        cluster.strike("power failure");
-                        cluster.crash(victim)?;
-                    } else {
-                        cluster.strike("kill");
-                        cluster.kill(victim)?;
-                    }
-                    if may_restart(cluster, victim) {
-                        let (_, down) = self.options.crash.expect("crashes are on");
-                        self.after(now, down, Deed::Restart(victim));
-                    }
+        match strike {
+            Strike::Then(deed) => cluster.perform(deed),
+            Strike::Again(fault) => {
+                let end = self.strike(cluster, fault)?;
+                if let Some((deed, mean)) = end {
+                    self.after(now, mean, Strike::Then(deed));
                 }
+                self.strike_again(now, fault);
+                Ok(())
             }
-            Deed::Restart(node) => {
-                if cluster.nodes()[node].state == State::Dead {
-                    cluster.strike("restart");
-                    cluster.restart(node)?;
+        }
+    }
+
+    /// Does a fault, and says what will end it, and after how long on average.
+    fn strike(
+        &mut self,
+        cluster: &mut Cluster,
+        fault: Fault,
+    ) -> Result<Option<(Deed, Duration)>, String> {
+        let long =
+            |kind: Option<(Duration, Duration)>| kind.map_or(Duration::ZERO, |(_, long)| long);
+        match fault {
+            Fault::Crash => {
+                let Some(victim) = self.victim(cluster) else {
+                    return Ok(None);
+                };
+                let node = &cluster.nodes()[victim];
+                let (who, comes_back) = (node.who, node.may_restart());
+                cluster.perform(match self.random.chance(0.5) {
+                    true => Deed::Crash(who),
+                    false => Deed::Kill(who),
+                })?;
+                Ok(comes_back.then_some((Deed::Restart(who), long(self.options.crash))))
+            }
+            Fault::Pause => {
+                let node = &cluster.nodes()[self.random.place(cluster.nodes().len())];
+                let (who, runs) = (node.who, node.is_running());
+                if !runs {
+                    return Ok(None);
                 }
+                cluster.perform(Deed::Pause(who))?;
+                Ok(Some((Deed::Resume(who), long(self.options.pause))))
             }
-            Deed::Pause => {
-                let node = self.random.place(cluster.nodes().len());
-                if cluster.nodes()[node].is_running() {
-                    cluster.strike("pause");
-                    cluster.pause(node);
-                    let (_, long) = self.options.pause.expect("pauses are on");
-                    self.after(now, long, Deed::Resume(node));
-                }
-            }
-            Deed::Resume(node) => cluster.resume(node)?,
-            Deed::Partition => {
+            Fault::Partition => {
                 cluster.strike("partition made");
-                self.part(cluster);
-                let (_, long) = self.options.partition.expect("partitions are on");
-                self.after(now, long, Deed::Mend);
+                self.part(cluster)?;
+                Ok(Some((Deed::Mend, long(self.options.partition))))
             }
-            Deed::Mend => {
-                cluster.note("the network mends");
-                cluster.network().mend();
-            }
-            Deed::Stall => {
-                let learners = cluster.nodes_of(Role::Learner);
-                let learner = self.random.pick(&learners);
-                if cluster.nodes()[learner].is_running() {
-                    cluster.strike("stalled reader");
-                    cluster.set_open(learner, false)?;
-                    let (_, long) = self.options.stall.expect("stalls are on");
-                    self.after(now, long, Deed::Open(learner));
+            Fault::Stall => {
+                let learner = self.random.pick(&cluster.nodes_of(Role::Learner));
+                let node = &cluster.nodes()[learner];
+                let (who, runs) = (node.who, node.is_running());
+                if !runs {
+                    return Ok(None);
                 }
+                cluster.perform(Deed::Close(who))?;
+                Ok(Some((Deed::Open(who), long(self.options.stall))))
             }
-            Deed::Open(learner) => cluster.set_open(learner, true)?,
-            Deed::Leap => {
-                let node = self.random.place(cluster.nodes().len());
+            Fault::Leap => {
+                let who = cluster.nodes()[self.random.place(cluster.nodes().len())].who;
                 let most = self.random.pick(&[1, 60, 3_600]);
                 let ahead = self
                     .random
                     .duration(Duration::ZERO, Duration::from_secs(most));
-                cluster.strike("clock leap");
-                cluster.leap(node, ahead);
+                cluster.perform(Deed::Leap(who, ahead))?;
+                Ok(None)
             }
         }
-        self.strike_again(now, deed);
-        Ok(())
     }
 
     /// Ends all faults but those that are to last: a core in which a quorum of
     /// acceptors, a proposer and a learner hear each other is whole again.
     pub fn heal(&mut self, cluster: &mut Cluster, network: NetworkOptions) -> Finding {
         self.agenda.clear();
-        cluster.note("all heals");
+        cluster.remark("all heals");
         cluster.calm(network);
+        cluster.perform(Deed::Mend)?;
         for node in 0..cluster.nodes().len() {
-            cluster.resume(node)?;
+            if cluster.nodes()[node].state == State::Paused {
+                cluster.perform(Deed::Resume(cluster.nodes()[node].who))?;
+            }
         }
         for role in [Role::Proposer, Role::Acceptor, Role::Learner] {
             let nodes = cluster.nodes_of(role);
@@ -181,71 +194,72 @@ impl Faults {
             while !dead.is_empty() {
                 let node = dead.remove(self.random.place(dead.len()));
                 let stays = self.options.leave_dead && left < spare && self.random.chance(0.5);
-                if stays || !may_restart(cluster, node) {
+                if stays || !cluster.nodes()[node].may_restart() {
                     cluster.strike("left dead");
                     left += 1;
                 } else {
-                    cluster.restart(node)?;
+                    cluster.perform(Deed::Restart(cluster.nodes()[node].who))?;
                 }
             }
             if role == Role::Acceptor && self.options.leave_cut_off && left < spare {
-                self.cut_off(cluster, spare - left);
+                self.cut_off(cluster, spare - left)?;
             }
         }
         for learner in cluster.nodes_of(Role::Learner) {
-            cluster.set_open(learner, true)?;
+            cluster.perform(Deed::Open(cluster.nodes()[learner].who))?;
         }
         let proposers = running(cluster, Role::Proposer);
         if self.options.leave_deaf && proposers.len() > 1 {
             let deaf = self.random.pick(&proposers);
             let mute = self.random.chance(0.5);
-            let others = cluster.nodes().len();
-            for other in 0..others {
-                match mute {
-                    true => cluster.network().cut(deaf, other),
-                    false => cluster.network().cut(other, deaf),
-                }
+            let deaf = cluster.nodes()[deaf].who;
+            for other in names(cluster) {
+                cluster.perform(match mute {
+                    true => Deed::Cut(deaf, other),
+                    false => Deed::Cut(other, deaf),
+                })?;
             }
             cluster.strike(if mute { "left mute" } else { "left deaf" });
             let word = if mute { "mute" } else { "deaf" };
-            cluster.note(format!("{} stays {word}", cluster.nodes()[deaf].name));
+            cluster.remark(format!("{deaf} stays {word}"));
         }
         Ok(())
     }
 
     /// Leaves some running acceptors out of reach.
-    fn cut_off(&mut self, cluster: &mut Cluster, most: usize) {
+    fn cut_off(&mut self, cluster: &mut Cluster, most: usize) -> Finding {
         let mut acceptors = running(cluster, Role::Acceptor);
         for _ in 0..most {
             let acceptor = acceptors.remove(self.random.place(acceptors.len()));
-            for other in 0..cluster.nodes().len() {
-                cluster.network().cut(acceptor, other);
-                cluster.network().cut(other, acceptor);
+            let acceptor = cluster.nodes()[acceptor].who;
+            for other in names(cluster) {
+                cluster.perform(Deed::Cut(acceptor, other))?;
+                cluster.perform(Deed::Cut(other, acceptor))?;
             }
             cluster.strike("left cut off");
-            cluster.note(format!("{} stays cut off", cluster.nodes()[acceptor].name));
+            cluster.remark(format!("{acceptor} stays cut off"));
         }
+        Ok(())
     }
 
     /// Plans the next strike of a kind.
-    fn strike_again(&mut self, now: Time, deed: Deed) {
-        let mean = match deed {
-            Deed::Crash => self.options.crash.map(|(mean, _)| mean),
-            Deed::Pause => self.options.pause.map(|(mean, _)| mean),
-            Deed::Partition => self.options.partition.map(|(mean, _)| mean),
-            Deed::Stall => self.options.stall.map(|(mean, _)| mean),
-            Deed::Leap => self.options.leap,
-            Deed::Restart(_) | Deed::Resume(_) | Deed::Mend | Deed::Open(_) => None,
+    fn strike_again(&mut self, now: Time, fault: Fault) {
+        let mean = match fault {
+            Fault::Crash => self.options.crash.map(|(mean, _)| mean),
+            Fault::Pause => self.options.pause.map(|(mean, _)| mean),
+            Fault::Partition => self.options.partition.map(|(mean, _)| mean),
+            Fault::Stall => self.options.stall.map(|(mean, _)| mean),
+            Fault::Leap => self.options.leap,
         };
         if let Some(mean) = mean {
-            self.after(now, mean, deed);
+            self.after(now, mean, Strike::Again(fault));
         }
     }
 
-    fn after(&mut self, now: Time, mean: Duration, deed: Deed) {
+    fn after(&mut self, now: Time, mean: Duration, strike: Strike) {
         self.order += 1;
         let at = now + self.random.exponential(mean);
-        self.agenda.push(Reverse((at, self.order, deed)));
+        self.agenda.push(Reverse((at, self.order, strike)));
     }
 
     /// Whom a crash strikes. What cannot come back is spared when the cluster
@@ -275,42 +289,13 @@ impl Faults {
     }
 
     /// Cuts paths, in one of the ways in which networks part.
-    fn part(&mut self, cluster: &mut Cluster) {
-        let count = cluster.nodes().len();
-        let lone = self.random.place(count);
+    fn part(&mut self, cluster: &mut Cluster) -> Finding {
+        let names = names(cluster);
+        let lone = self.random.pick(&names);
         let kind = self.random.between(0, 7);
-        let leader = cluster.leader();
-        let acceptors = cluster.nodes_of(Role::Acceptor);
-        let confidant = self.random.pick(&acceptors);
-        let side: Vec<bool> = (0..count)
-            .map(|node| match kind {
-                // Halves, and the same for multicast only.
-                0 | 1 => self.random.chance(0.5),
-                // One alone: all its paths, only those to it, only those from it.
-                _ => node == lone,
-            })
-            .collect();
-        for from in 0..count {
-            for to in 0..count {
-                let parted = side[from] != side[to];
-                match kind {
-                    0 | 2 if parted => cluster.network().cut(from, to),
-                    1 if parted => cluster.network().cut_multicast(from, to),
-                    3 if to == lone => cluster.network().cut(from, to),
-                    4 if from == lone => cluster.network().cut(from, to),
-                    5 if self.random.chance(0.3) => cluster.network().cut(from, to),
-                    // What the leader proposes now leaves a vote at one acceptor
-                    // only, which then keeps it to itself, or does not.
-                    6 | 7 if Some(from) == leader && to != confidant => {
-                        cluster.network().cut(from, to);
-                    }
-                    7 if from == confidant && to != confidant => {
-                        cluster.network().cut(from, to);
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let leader = cluster.leader().map(|leader| cluster.nodes()[leader].who);
+        let confidant = self.random.pick(&cluster.nodes_of(Role::Acceptor));
+        let confidant = cluster.nodes()[confidant].who;
         let words = [
             "halves part",
             "halves part for multicast",
@@ -321,18 +306,46 @@ impl Faults {
             "one acceptor hears the leader",
             "one acceptor hears the leader and says nothing",
         ][kind as usize];
-        cluster.note(format!("{words} ({})", cluster.nodes()[lone].name));
+        cluster.remark(format!("{words} ({lone})"));
+        let side: Vec<bool> = names
+            .iter()
+            .map(|&name| match kind {
+                // Halves, and the same for multicast only.
+                0 | 1 => self.random.chance(0.5),
+                // One alone: all its paths, only those to it, only those from it.
+                _ => name == lone,
+            })
+            .collect();
+        for (from, from_side) in names.iter().copied().zip(&side) {
+            for (to, to_side) in names.iter().copied().zip(&side) {
+                let parted = from_side != to_side;
+                let cut = match kind {
+                    0 | 2 => parted,
+                    1 if parted => {
+                        cluster.perform(Deed::CutMulticast(from, to))?;
+                        false
+                    }
+                    3 => to == lone,
+                    4 => from == lone,
+                    5 => self.random.chance(0.3),
+                    // What the leader proposes now leaves a vote at one acceptor
+                    // only, which then keeps it to itself, or does not.
+                    6 => Some(from) == leader && to != confidant,
+                    7 => (Some(from) == leader || from == confidant) && to != confidant,
+                    _ => false,
+                };
+                if cut {
+                    cluster.perform(Deed::Cut(from, to))?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// Whether a dead process may start again.
-fn may_restart(cluster: &Cluster, node: usize) -> bool {
-    let node = &cluster.nodes()[node];
-    match node.me.role {
-        Role::Client => false,
-        Role::Acceptor => node.disk.is_some(),
-        Role::Proposer | Role::Learner => true,
-    }
+/// All processes.
+fn names(cluster: &Cluster) -> Vec<Name> {
+    cluster.nodes().iter().map(|node| node.who).collect()
 }
 
 /// The running processes of a role.

@@ -15,10 +15,13 @@
 //! healed, and within a bound every client must be done and every learner must
 //! have the whole log. Last, in some runs, a learner starts when all is over.
 
+pub mod chance;
 pub mod check;
 pub mod cluster;
+pub mod deed;
 pub mod disk;
 pub mod fault;
+pub mod name;
 pub mod network;
 pub mod node;
 pub mod plan;
@@ -34,6 +37,7 @@ pub use cluster::{Cluster, ClusterOptions, Passage};
 pub use plan::Plan;
 
 use crate::protocol::{Role, Time};
+use deed::Deed;
 use fault::Faults;
 use random::Random;
 
@@ -203,12 +207,14 @@ fn join_late(plan: &Plan, cluster: &mut Cluster) -> Result<(), Broken> {
         cluster.strike("late learner and nobody else");
         for role in [Role::Client, Role::Proposer] {
             for node in cluster.nodes_of(role) {
-                cluster.crash(node).map_err(safety)?;
+                let who = cluster.nodes()[node].who;
+                cluster.perform(Deed::Crash(who)).map_err(safety)?;
             }
         }
     }
     cluster.strike("late learner");
-    cluster.add(Role::Learner, plan.cluster.learners + 1);
+    let late = Deed::Add(Role::Learner, plan.cluster.learners + 1);
+    cluster.perform(late).map_err(safety)?;
     finish(cluster, PATIENCE)
 }
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::chance::{Course, STEADY};
 use super::random::Random;
 use crate::protocol::Time;
 
@@ -39,56 +40,26 @@ impl NetworkOptions {
     /// Bytes that travel in one piece.
     pub const FRAGMENT: usize = 1_480;
 
-    /// A quiet LAN: a tenth of a millisecond, nothing lost.
+    /// A quiet LAN: a tenth of a millisecond and a little more, nothing lost.
     pub fn quiet() -> NetworkOptions {
+        NetworkOptions {
+            jitter: Duration::from_micros(20),
+            ..NetworkOptions::steady()
+        }
+    }
+
+    /// A network in which nothing is left to chance.
+    pub fn steady() -> NetworkOptions {
         NetworkOptions {
             loss: 0.0,
             fragment_loss: 0.0,
             duplication: 0.0,
             replay: Duration::ZERO,
             corruption: 0.0,
-            delay: Duration::from_micros(100),
-            jitter: Duration::from_micros(20),
+            delay: STEADY,
+            jitter: Duration::ZERO,
             clog: 0.0,
             clog_mean: Duration::ZERO,
-        }
-    }
-}
-
-/// What becomes of one datagram on its way to one receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It never arrives.
-    Lost(Loss),
-    /// It arrives.
-    Arrives {
-        /// When.
-        at: Time,
-        /// With a flipped bit.
-        damaged: bool,
-        /// And once more, then.
-        again: Option<Time>,
-    },
-}
-
-/// Why a datagram never arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Loss {
-    /// By chance.
-    Chance,
-    /// By chance, for its size.
-    Size,
-    /// No way through.
-    Partition,
-}
-
-impl Loss {
-    /// The reason's name in traces and counts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Loss::Chance => "loss",
-            Loss::Size => "loss by size",
-            Loss::Partition => "partition",
         }
     }
 }
@@ -102,6 +73,7 @@ pub struct Network {
     cut: BTreeSet<(usize, usize)>,
     multicast_cut: BTreeSet<(usize, usize)>,
     clogs: u64,
+    lost_by_size: u64,
 }
 
 impl Network {
@@ -114,6 +86,7 @@ impl Network {
             cut: BTreeSet::new(),
             multicast_cut: BTreeSet::new(),
             clogs: 0,
+            lost_by_size: 0,
         }
     }
 
@@ -145,26 +118,32 @@ impl Network {
         self.clogs
     }
 
-    /// Decides what becomes of a datagram sent now.
-    pub fn fate(
-        &mut self,
-        now: Time,
-        from: usize,
-        to: usize,
-        bytes: usize,
-        multicast: bool,
-    ) -> Fate {
+    /// How many datagrams were lost for their size.
+    pub fn lost_by_size(&self) -> u64 {
+        self.lost_by_size
+    }
+
+    /// Whether there is no way from one node to another.
+    pub fn is_cut(&self, from: usize, to: usize, multicast: bool) -> bool {
         let path = (from, to);
-        if self.cut.contains(&path) || (multicast && self.multicast_cut.contains(&path)) {
-            return Fate::Lost(Loss::Partition);
-        }
+        self.cut.contains(&path) || (multicast && self.multicast_cut.contains(&path))
+    }
+
+    /// Decides what becomes of a datagram sent now on an open path.
+    pub fn course(&mut self, now: Time, from: usize, to: usize, bytes: usize) -> Course {
+        let path = (from, to);
+        let lost = Course {
+            lost: true,
+            ..Course::STEADY
+        };
         if self.random.chance(self.options.loss) {
-            return Fate::Lost(Loss::Chance);
+            return lost;
         }
         if self.options.fragment_loss > 0.0 {
             let fragments = bytes.div_ceil(NetworkOptions::FRAGMENT);
             if (0..fragments).any(|_| self.random.chance(self.options.fragment_loss)) {
-                return Fate::Lost(Loss::Size);
+                self.lost_by_size += 1;
+                return lost;
             }
         }
         if self.random.chance(self.options.clog) {
@@ -172,25 +151,33 @@ impl Network {
             self.clogged.insert(path, until);
             self.clogs += 1;
         }
-        let leaves = match self.clogged.get(&path) {
-            Some(&until) => now.max(until),
-            None => now,
+        let waits = match self.clogged.get(&path) {
+            Some(&until) => until.since(now),
+            None => Duration::ZERO,
         };
-        let at = leaves + self.delay();
+        let takes = waits + self.delay();
         let again = self
             .random
             .chance(self.options.duplication)
-            .then(|| at + self.random.exponential(self.options.replay));
-        Fate::Arrives {
-            at,
-            damaged: self.random.chance(self.options.corruption),
+            .then(|| self.random.exponential(self.options.replay));
+        let damaged = self
+            .random
+            .chance(self.options.corruption)
+            .then(|| self.random.number());
+        Course {
+            lost: false,
+            takes,
             again,
+            damaged,
         }
     }
 
     /// How long one datagram takes.
     fn delay(&mut self) -> Duration {
-        self.options.delay + self.random.exponential(self.options.jitter)
+        match self.options.jitter {
+            Duration::ZERO => self.options.delay,
+            jitter => self.options.delay + self.random.exponential(jitter),
+        }
     }
 }
 
@@ -204,7 +191,7 @@ mod tests {
 
     fn lost(network: &mut Network, bytes: usize) -> usize {
         (0..10_000)
-            .filter(|_| matches!(network.fate(Time::ZERO, 0, 1, bytes, true), Fate::Lost(_)))
+            .filter(|_| network.course(Time::ZERO, 0, 1, bytes).lost)
             .count()
     }
 
@@ -225,13 +212,11 @@ mod tests {
         let mut network = network(NetworkOptions::quiet());
         network.cut(0, 1);
         network.cut_multicast(2, 1);
-        let partition = Fate::Lost(Loss::Partition);
-        assert_eq!(network.fate(Time::ZERO, 0, 1, 9, false), partition);
-        assert_ne!(network.fate(Time::ZERO, 1, 0, 9, false), partition);
-        assert_eq!(network.fate(Time::ZERO, 2, 1, 9, true), partition);
-        assert_ne!(network.fate(Time::ZERO, 2, 1, 9, false), partition);
+        assert!(network.is_cut(0, 1, false) && network.is_cut(0, 1, true));
+        assert!(!network.is_cut(1, 0, false) && !network.is_cut(1, 0, true));
+        assert!(network.is_cut(2, 1, true) && !network.is_cut(2, 1, false));
         network.mend();
-        assert_ne!(network.fate(Time::ZERO, 0, 1, 9, true), partition);
+        assert!(!network.is_cut(0, 1, true) && !network.is_cut(2, 1, true));
     }
 
     #[test]
@@ -243,14 +228,14 @@ mod tests {
             duplication: 0.5,
             ..NetworkOptions::quiet()
         });
-        let arrivals: Vec<Time> = (0..100)
-            .filter_map(|_| match network.fate(Time::ZERO, 0, 1, 9, true) {
-                Fate::Arrives { at, .. } => Some(at),
-                Fate::Lost(_) => None,
-            })
+        let arrivals: Vec<Duration> = (0..100)
+            .map(|_| network.course(Time::ZERO, 0, 1, 9).takes)
             .collect();
-        assert_eq!(arrivals.len(), 100);
-        assert!(arrivals.iter().any(|at| at.0 > 500_000_000));
+        assert!(
+            arrivals
+                .iter()
+                .any(|&takes| takes > Duration::from_millis(500))
+        );
         assert!(arrivals.windows(2).any(|pair| pair[0] > pair[1]));
         assert!(network.clogs() > 0);
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::check::Delivered;
 use super::disk::Disk;
+use super::name::Name;
 use crate::protocol::acceptor::Acceptor;
 use crate::protocol::client::{self, Client};
 use crate::protocol::learner::{self, Learner};
@@ -348,6 +349,8 @@ pub struct Held {
 /// A process and all that is its own.
 #[derive(Debug)]
 pub struct Node {
+    /// Who it is, whatever its start.
+    pub who: Name,
     /// Who it is, in its present start.
     pub me: ProcessId,
     /// Its name in traces, with how often it was restarted.
@@ -366,8 +369,16 @@ pub struct Node {
     pub inbox: Inbox,
     /// Where it last heard each process.
     pub heard: BTreeMap<ProcessId, u64>,
-    /// How many datagrams it has sent.
+    /// How many datagrams it has sent since its last start.
     pub sequence: u64,
+    /// How many datagrams it has ever sent.
+    pub sent: u64,
+    /// How many turns it has ever taken.
+    pub turns: u64,
+    /// How many syncs it has ever begun.
+    pub syncs: u64,
+    /// How many questions it has ever asked its disk.
+    pub lookups: u64,
     /// Before this time it is busy with the last turn.
     pub busy: Time,
     /// The turn that is planned; an earlier plan is void.
@@ -394,11 +405,21 @@ impl Node {
         self.state == State::Running
     }
 
+    /// Whether it may start again once it is dead: a client has no past to go
+    /// on from, and an acceptor that forgot must not vote.
+    pub fn may_restart(&self) -> bool {
+        match self.me.role {
+            Role::Client => false,
+            Role::Acceptor => self.disk.is_some(),
+            Role::Proposer | Role::Learner => true,
+        }
+    }
+
     /// Takes the name that belongs to its present start.
     pub fn rename(&mut self) {
         self.name = match self.start {
-            0 => self.me.to_string().into(),
-            start => format!("{}~{start}", self.me).into(),
+            0 => self.who.to_string().into(),
+            start => format!("{}~{start}", self.who).into(),
         };
     }
 }

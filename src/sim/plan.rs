@@ -83,7 +83,7 @@ fn cluster(random: &mut Random) -> ClusterOptions {
         network: network(random),
         buffer: random.pick(&[212_992, 212_992, 425_984, 8 << 20]),
         drift: random.pick(&[0, 100, 50_000]),
-        turn,
+        turn: (1, turn),
         sync: (Duration::ZERO, Duration::from_millis(slowest)),
         sync_blocks: random.chance(0.7),
         sync_failure: if random.chance(0.1) { 0.003 } else { 0.0 },

@@ -71,6 +71,10 @@ impl Trace {
             }
             Line::Note(note) => self.mix_bytes(note.as_bytes()),
         }
+        self.keep(at, line);
+    }
+
+    fn keep(&mut self, at: Time, line: Line) {
         if self.aloud {
             eprintln!("{}", self.words(at, &line));
         }
@@ -83,6 +87,11 @@ impl Trace {
     /// Adds a line of words.
     pub fn note(&mut self, at: Time, note: impl fmt::Display) {
         self.add(at, Line::Note(note.to_string()));
+    }
+
+    /// Adds a line that explains others and is no part of the digest.
+    pub fn remark(&mut self, at: Time, remark: impl fmt::Display) {
+        self.keep(at, Line::Note(remark.to_string()));
     }
 
     /// The digest of everything so far.

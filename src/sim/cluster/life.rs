@@ -9,9 +9,11 @@ use super::double::rebuilt;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Role, Time};
 use crate::sim::check::Finding;
+use crate::sim::deed::Deed;
 use crate::sim::disk::Opening;
 use crate::sim::network::NetworkOptions;
 use crate::sim::node::{Inbox, Input, Machine, State};
+use crate::sim::random::Random;
 
 impl Cluster {
     /// Gives a client a value to submit at this time or later. Values keep the
@@ -27,19 +29,20 @@ impl Cluster {
     /// A process dies, and its machine with it: what an acceptor had not synced
     /// is lost in part or all.
     pub fn crash(&mut self, index: usize) -> Finding {
-        let power = self.disks.number();
-        self.end(index, Some(power))
+        self.end(index, true)
     }
 
     /// A process dies alone: its machine keeps what it was given to write.
     pub fn kill(&mut self, index: usize) -> Finding {
-        self.end(index, None)
+        self.end(index, false)
     }
 
-    fn end(&mut self, index: usize, power: Option<u64>) -> Finding {
+    fn end(&mut self, index: usize, power: bool) -> Finding {
+        let mut random = Random::new(self.seed, &format!("end of {}", self.nodes[index].name));
         // How far the sync that was due came: nothing is written, all is written
         // and not synced, all is synced, or a new segment is half made.
-        let calls = self.disks.pick(&[0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let calls = random.pick(&[0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let power = power.then(|| random.number());
         let node = &mut self.nodes[index];
         if node.state == State::Dead {
             return Ok(());
@@ -72,17 +75,17 @@ impl Cluster {
     ///
     /// When it is not dead, or an acceptor without a disk.
     pub fn restart(&mut self, index: usize) -> Finding {
-        let node = &mut self.nodes[index];
+        let node = &self.nodes[index];
         assert_eq!(node.state, State::Dead, "{} lives", node.name);
+        assert!(node.may_restart(), "{} forgot what it promised", node.name);
+        let mut random = self.stream(node.who, node.start + 1);
         let mut me = node.me;
         let mut past = Vec::new();
         if me.role == Role::Acceptor {
-            let Some(disk) = &mut node.disk else {
-                panic!("{} forgot what it promised", node.name);
-            };
+            let disk = self.nodes[index].disk.as_mut().expect("it may restart");
             match disk.open().map_err(|words| format!("{me}: {words}"))? {
                 Opening::Refused(error) => {
-                    let words = format!("{} refuses to start: {error}", node.name);
+                    let words = format!("{} refuses to start: {error}", self.nodes[index].name);
                     self.note(words);
                     self.strike("refused start");
                     return Ok(());
@@ -103,10 +106,11 @@ impl Cluster {
                 }
             }
         } else if me.role != Role::Proposer || !mutant(Mutant::BallotReused) {
-            me.incarnation = self.random.number();
+            me.incarnation = random.number();
         }
-        let mut machine = self.machine(me, self.nodes[index].clock.shows(self.now));
-        let port = self.random.number();
+        let local = self.nodes[index].clock.shows(self.now);
+        let mut machine = self.machine(me, local, random.number());
+        let port = random.number();
         self.ports.insert(port, index);
         let node = &mut self.nodes[index];
         if let Machine::Acceptor(acceptor) = &mut machine {
@@ -168,6 +172,11 @@ impl Cluster {
         self.carry_out(index, effects)?;
         self.replan(index);
         Ok(())
+    }
+
+    /// Remembers that a deed was done now.
+    pub(in crate::sim) fn write_deed(&mut self, deed: Deed) {
+        self.deeds.push((self.now, deed));
     }
 
     /// Changes the network and makes syncs reliable: the end of bad weather.

@@ -15,8 +15,11 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::chance::{Accident, Chance, STEADY};
 use super::check::{Checker, Finding};
+use super::deed::Deed;
 use super::disk::{Disk, Opening};
+use super::name::Name;
 use super::network::{Network, NetworkOptions};
 use super::node::{Clock, Inbox, Input, Machine, Node, State, Waiting};
 use super::random::Random;
@@ -53,8 +56,8 @@ pub struct ClusterOptions {
     pub drift: u32,
     /// Bytes of a segment of an acceptor's log.
     pub segment: u64,
-    /// How many datagrams a process takes in one turn at most.
-    pub turn: u64,
+    /// How many datagrams a process takes in one turn, at least and at most.
+    pub turn: (u64, u64),
     /// Shortest and longest time of a sync.
     pub sync: (Duration, Duration),
     /// Whether a process waits for its sync before it reads on, as the daemons do.
@@ -80,12 +83,25 @@ impl ClusterOptions {
             buffer: 212_992,
             drift: 0,
             segment: 256 << 10,
-            turn: 64,
+            turn: (1, 64),
             sync: (Duration::from_micros(100), Duration::from_micros(300)),
             sync_blocks: true,
             sync_failure: 0.0,
             slow_reads: false,
             start: Duration::ZERO,
+        }
+    }
+
+    /// The same cluster with nothing left to chance.
+    pub fn steady(&self) -> ClusterOptions {
+        ClusterOptions {
+            network: NetworkOptions::steady(),
+            turn: (Chance::TURN, Chance::TURN),
+            sync: (STEADY, STEADY),
+            sync_failure: 0.0,
+            slow_reads: false,
+            start: Duration::ZERO,
+            ..self.clone()
         }
     }
 }
@@ -98,7 +114,8 @@ enum Happening {
         /// The port it was sent to, when it was not a group.
         port: Option<u64>,
         waiting: Waiting,
-        damaged: bool,
+        /// The bit that is flipped on the way.
+        damaged: Option<u64>,
     },
     Turn {
         node: usize,
@@ -107,6 +124,7 @@ enum Happening {
     Synced {
         node: usize,
         start: u64,
+        fails: bool,
     },
     Found {
         node: usize,
@@ -155,10 +173,13 @@ pub struct Cluster {
     /// Which node has which address of its own.
     ports: BTreeMap<u64, usize>,
     network: Network,
+    chance: Chance,
+    deeds: Vec<(Time, Deed)>,
     filters: Vec<Filter>,
     checker: Checker,
     trace: Trace,
     struck: BTreeMap<&'static str, u64>,
+    seed: u64,
     random: Random,
     disks: Random,
 }
@@ -167,6 +188,11 @@ impl Cluster {
     /// A cluster whose processes start at once, or soon. `aloud` says every
     /// line of the trace on standard error.
     pub fn new(seed: u64, options: ClusterOptions, aloud: bool) -> Cluster {
+        Cluster::with_chance(seed, options, Chance::default(), aloud)
+    }
+
+    /// A cluster in which chance has been told what to bring about.
+    pub fn with_chance(seed: u64, options: ClusterOptions, chance: Chance, aloud: bool) -> Cluster {
         let scope = Scope {
             cluster: seed,
             config: 1,
@@ -180,10 +206,13 @@ impl Cluster {
             nodes: Vec::new(),
             ports: BTreeMap::new(),
             network: Network::new(options.network.clone(), Random::new(seed, "network")),
+            chance,
+            deeds: Vec::new(),
             filters: Vec::new(),
             checker: Checker::new(options.settings.membership),
             trace: Trace::new(scope, aloud),
             struck: BTreeMap::new(),
+            seed,
             random: Random::new(seed, "cluster"),
             disks: Random::new(seed, "disks"),
             options,
@@ -212,21 +241,29 @@ impl Cluster {
 
     /// Adds a process, which starts now or soon, and says which node it is.
     pub fn add(&mut self, role: Role, id: u16) -> usize {
+        let index = self.nodes.len();
+        let same = |node: &&Node| (node.me.role, node.me.id) == (role, id);
+        let who = Name {
+            role,
+            id,
+            twin: self.nodes.iter().filter(same).count() as u8,
+        };
+        let mut random = self.stream(who, 0);
         let drift = u64::from(self.options.drift);
         let clock = Clock {
-            offset: self.random.between(0, 1 << 40),
-            drift: self.random.between(0, 2 * drift) as i32 - drift as i32,
+            offset: random.between(0, 1 << 40),
+            drift: random.between(0, 2 * drift) as i32 - drift as i32,
         };
         let me = ProcessId {
             role,
             id,
-            incarnation: self.random.number(),
+            incarnation: random.number(),
         };
-        let index = self.nodes.len();
-        let machine = self.machine(me, clock.shows(self.now));
-        let port = self.random.number();
+        let port = random.number();
+        let machine = self.machine(me, clock.shows(self.now), random.number());
         self.ports.insert(port, index);
         let mut node = Node {
+            who,
             me,
             name: Arc::from(""),
             machine,
@@ -237,6 +274,10 @@ impl Cluster {
             inbox: Inbox::new(self.options.buffer),
             heard: BTreeMap::new(),
             sequence: 0,
+            sent: 0,
+            turns: 0,
+            syncs: 0,
+            lookups: 0,
             busy: Time::ZERO,
             turn: None,
             disk: self.disk(me),
@@ -249,8 +290,11 @@ impl Cluster {
         };
         node.rename();
         self.nodes.push(node);
-        let start = self.random.duration(Duration::ZERO, self.options.start);
-        self.plan_turn(index, self.now + start);
+        let latest = self.options.start;
+        let after = self
+            .chance
+            .starts(who, || random.duration(Duration::ZERO, latest));
+        self.plan_turn(index, self.now + after);
         index
     }
 
@@ -270,10 +314,15 @@ impl Cluster {
         Some(disk)
     }
 
+    /// What is drawn for one start of one process: the same whatever the others do.
+    fn stream(&self, who: Name, start: u64) -> Random {
+        Random::new(self.seed, &format!("{who}~{start}"))
+    }
+
     /// A role at its beginning.
-    fn machine(&mut self, me: ProcessId, now: Time) -> Machine {
+    fn machine(&self, me: ProcessId, now: Time, seed: u64) -> Machine {
         let settings = self.options.settings.clone();
-        let (seed, buffer) = (self.random.number(), self.options.buffer);
+        let buffer = self.options.buffer;
         match me.role {
             Role::Client => Machine::Client(Client::new(me, settings, seed, now)),
             Role::Proposer => Machine::Proposer(Proposer::new(me, settings, seed, buffer, now)),
@@ -319,6 +368,11 @@ impl Cluster {
             .unwrap_or_else(|| panic!("there is no {role} {id}"))
     }
 
+    /// The node of this name.
+    pub fn find(&self, who: Name) -> Option<usize> {
+        self.nodes.iter().position(|node| node.who == who)
+    }
+
     /// The nodes of a role.
     pub fn nodes_of(&self, role: Role) -> Vec<usize> {
         (0..self.nodes.len())
@@ -354,6 +408,26 @@ impl Cluster {
     /// What happened.
     pub fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// Has every accident and every deed written down from now on.
+    pub fn write_down(&mut self) {
+        self.chance.write_down();
+    }
+
+    /// The accidents that were written down.
+    pub fn accidents(&self) -> &[Accident] {
+        self.chance.written()
+    }
+
+    /// What was done to the cluster, and when.
+    pub fn deeds(&self) -> &[(Time, Deed)] {
+        &self.deeds
+    }
+
+    /// Adds a line to the trace that says what others do, and is no part of the digest.
+    pub fn remark(&mut self, remark: impl std::fmt::Display) {
+        self.trace.remark(self.now, remark);
     }
 
     /// Adds a line to the trace.
@@ -526,13 +600,13 @@ impl Cluster {
                     false => return Ok(()),
                 }
             }
-            Happening::Synced { node, start } => {
+            Happening::Synced { node, start, fails } => {
                 let state = &mut self.nodes[node];
                 if state.start != start || state.state == State::Dead {
                     return Ok(());
                 }
                 state.syncing = false;
-                self.settle(node)?;
+                self.settle(node, fails)?;
                 if self.nodes[node].is_running() {
                     self.release(node)?;
                     self.replan(node);

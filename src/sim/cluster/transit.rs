@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Cluster, Happening};
 use crate::protocol::{Address, Message, ProcessId};
+use crate::sim::chance::Way;
 use crate::sim::check::Finding;
-use crate::sim::network::Fate;
 use crate::sim::node::{Socket, State, Waiting};
 use crate::sim::trace::Line;
 use crate::wire;
@@ -17,7 +17,7 @@ use crate::wire;
 pub struct Passage<'a> {
     /// Who sends it.
     pub from: ProcessId,
-    /// The sender's count of datagrams.
+    /// The sender's count of datagrams since its last start.
     pub sequence: u64,
     /// Who would hear it.
     pub to: ProcessId,
@@ -35,16 +35,16 @@ impl Cluster {
         index: usize,
         port: Option<u64>,
         mut waiting: Waiting,
-        damaged: bool,
+        damaged: Option<u64>,
     ) {
         let node = &self.nodes[index];
         if node.state == State::Dead || port.is_some_and(|port| port != node.port) {
             return;
         }
-        if damaged {
+        if let Some(bit) = damaged {
             let mut bytes = waiting.bytes.to_vec();
-            let at = self.random.place(bytes.len());
-            bytes[at] ^= 1 << self.random.between(0, 7);
+            let at = (bit / 8) as usize % bytes.len();
+            bytes[at] ^= 1 << (bit % 8);
             waiting.bytes = bytes.into();
             self.strike("corruption");
         }
@@ -68,6 +68,8 @@ impl Cluster {
         wire::encode(&self.scope, me, node.sequence, message, &mut buffer);
         let sequence = node.sequence;
         node.sequence += 1;
+        node.sent += 1;
+        let number = node.sent;
         let bytes = buffer.freeze();
         let own = node.port;
         let port = match to {
@@ -133,42 +135,58 @@ impl Cluster {
                 from: index,
                 bytes: bytes.clone(),
             };
-            self.send_one(index, receiver, port, waiting);
+            let way = Way {
+                from: self.nodes[index].who,
+                number,
+                to: self.nodes[receiver].who,
+            };
+            self.send_one(way, index, receiver, port, waiting);
         }
         Ok(())
     }
 
     /// Sends one copy to one receiver, as the network has it.
-    pub(super) fn send_one(&mut self, from: usize, to: usize, port: Option<u64>, waiting: Waiting) {
-        let length = waiting.bytes.len();
-        match self
-            .network
-            .fate(self.now, from, to, length, port.is_none())
-        {
-            Fate::Lost(loss) => {
-                self.strike(loss.name());
-                self.trace_datagram(loss.name(), from, to, waiting.bytes);
-            }
-            Fate::Arrives { at, damaged, again } => {
-                if let Some(again) = again {
-                    self.strike("duplication");
-                    let copy = Happening::Arrival {
-                        node: to,
-                        port,
-                        waiting: waiting.clone(),
-                        damaged: false,
-                    };
-                    self.plan(again, copy);
-                }
-                let arrival = Happening::Arrival {
-                    node: to,
-                    port,
-                    waiting,
-                    damaged,
-                };
-                self.plan(at, arrival);
-            }
+    fn send_one(&mut self, way: Way, from: usize, to: usize, port: Option<u64>, waiting: Waiting) {
+        if self.network.is_cut(from, to, port.is_none()) {
+            self.lose("partition", from, to, waiting.bytes);
+            return;
         }
+        let by_size = self.network.lost_by_size();
+        let course = self.chance.passes(way, || {
+            self.network.course(self.now, from, to, waiting.bytes.len())
+        });
+        if course.lost {
+            let kind = match self.network.lost_by_size() > by_size {
+                true => "loss by size",
+                false => "loss",
+            };
+            self.lose(kind, from, to, waiting.bytes);
+            return;
+        }
+        let at = self.now + course.takes;
+        if let Some(after) = course.again {
+            self.strike("duplication");
+            let copy = Happening::Arrival {
+                node: to,
+                port,
+                waiting: waiting.clone(),
+                damaged: None,
+            };
+            self.plan(at + after, copy);
+        }
+        let arrival = Happening::Arrival {
+            node: to,
+            port,
+            waiting,
+            damaged: course.damaged,
+        };
+        self.plan(at, arrival);
+    }
+
+    /// A datagram never arrives.
+    fn lose(&mut self, kind: &'static str, from: usize, to: usize, bytes: Bytes) {
+        self.strike(kind);
+        self.trace_datagram(kind, from, to, bytes);
     }
 
     pub(super) fn trace_datagram(

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::{Cluster, Happening};
 use crate::protocol::Time;
 use crate::protocol::mutant::{Mutant, mutant};
+use crate::sim::chance::{Act, Sync};
 use crate::sim::check::Finding;
 use crate::sim::disk::Disk;
 use crate::sim::node::{Effect, Held, Input, Machine};
+use crate::sim::random::Random;
 use crate::storage::memory::Fault;
 use crate::wire;
 
@@ -21,8 +23,17 @@ impl Cluster {
 
     /// One turn of a process.
     pub(super) fn turn(&mut self, index: usize) -> Finding {
-        let most = self.random.between(1, self.options.turn);
-        let local = self.nodes[index].clock.shows(self.now);
+        let node = &mut self.nodes[index];
+        node.turns += 1;
+        let turn = Act {
+            who: node.who,
+            number: node.turns,
+        };
+        let local = node.clock.shows(self.now);
+        let (from, through) = self.options.turn;
+        let most = self
+            .chance
+            .turns(turn, || self.random.between(from, through));
         let mut effects = Vec::new();
         let mut taken = 0;
         while taken < most {
@@ -39,6 +50,9 @@ impl Cluster {
                 }
                 Err(_) => self.strike("rejected datagram"),
             }
+        }
+        if !self.nodes[index].inbox.is_empty() {
+            self.chance.cut_short(turn, taken);
         }
         self.feed(index);
         let node = &mut self.nodes[index];
@@ -91,11 +105,19 @@ impl Cluster {
                 },
                 Effect::Lookup(lookup) => {
                     self.strike("lookup");
-                    if self.options.slow_reads {
-                        let delay = self
-                            .disks
-                            .duration(self.options.sync.0, self.options.sync.1);
-                        let start = self.nodes[index].start;
+                    let node = &mut self.nodes[index];
+                    node.lookups += 1;
+                    let act = Act {
+                        who: node.who,
+                        number: node.lookups,
+                    };
+                    let start = node.start;
+                    let (from, through) = self.options.sync;
+                    let slow = self.options.slow_reads;
+                    let takes = self
+                        .chance
+                        .looks_up(act, || slow.then(|| self.disks.duration(from, through)));
+                    if let Some(delay) = takes {
                         let happening = Happening::Found {
                             node: index,
                             start,
@@ -153,20 +175,34 @@ impl Cluster {
         }
         node.syncing = true;
         let start = node.start;
+        node.syncs += 1;
+        let act = Act {
+            who: node.who,
+            number: node.syncs,
+        };
         let (from, through) = self.options.sync;
-        let at = self.now + self.disks.duration(from, through);
-        self.plan(at, Happening::Synced { node: index, start });
+        let failure = self.options.sync_failure;
+        let sync = self.chance.syncs(act, || Sync {
+            takes: self.disks.duration(from, through),
+            fails: self.disks.chance(failure),
+        });
+        let happening = Happening::Synced {
+            node: index,
+            start,
+            fails: sync.fails,
+        };
+        self.plan(self.now + sync.takes, happening);
     }
 
     /// A sync comes to its end: what was appended is safe, also what was appended
     /// meanwhile, and the observers look at it. A failure ends the process.
-    pub(super) fn settle(&mut self, index: usize) -> Finding {
-        let fails = self.disks.chance(self.options.sync_failure);
-        let call = if fails { self.disks.between(1, 2) } else { 0 };
+    pub(super) fn settle(&mut self, index: usize, fails: bool) -> Finding {
         let node = &mut self.nodes[index];
         let disk = node.disk.as_mut().expect("only disks are synced");
         if fails {
-            disk.fail(call, Fault::Broken);
+            // The write fails, or the sync behind it.
+            let which = format!("{}/{}", node.who, node.syncs);
+            disk.fail(Random::new(self.seed, &which).between(1, 2), Fault::Broken);
         }
         let error = match disk.sync() {
             Ok(records) => {

@@ -1,0 +1,142 @@
+//! What is done to a cluster from outside, at a moment and on purpose.
+//!
+//! Whoever decides it — chance, a nemesis, a scenario — does it through
+//! [`Cluster::perform`], which writes it down: the deeds of a run, together with
+//! its accidents, are all that went wrong in it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::check::Finding;
+use super::cluster::Cluster;
+use super::name::Name;
+use super::node::State;
+use crate::protocol::Role;
+
+/// One deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// A process dies, and its machine with it: power fails.
+    Crash(Name),
+    /// A process dies alone.
+    Kill(Name),
+    /// A dead process starts again.
+    Restart(Name),
+    /// A process stops.
+    Pause(Name),
+    /// A stopped process goes on.
+    Resume(Name),
+    /// A learner's reader stalls.
+    Close(Name),
+    /// It reads on.
+    Open(Name),
+    /// A clock leaps ahead.
+    Leap(Name, Duration),
+    /// Nothing passes from one process to another.
+    Cut(Name, Name),
+    /// No multicast passes from one process to another.
+    CutMulticast(Name, Name),
+    /// Every path is open again.
+    Mend,
+    /// A new process starts.
+    Add(Role, u16),
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Deed::Crash(who) => write!(f, "crash {who}"),
+            Deed::Kill(who) => write!(f, "kill {who}"),
+            Deed::Restart(who) => write!(f, "restart {who}"),
+            Deed::Pause(who) => write!(f, "pause {who}"),
+            Deed::Resume(who) => write!(f, "resume {who}"),
+            Deed::Close(who) => write!(f, "close {who}"),
+            Deed::Open(who) => write!(f, "open {who}"),
+            Deed::Leap(who, ahead) => write!(f, "leap {who} by {ahead:?}"),
+            Deed::Cut(from, to) => write!(f, "cut {from} to {to}"),
+            Deed::CutMulticast(from, to) => write!(f, "cut multicast {from} to {to}"),
+            Deed::Mend => f.write_str("mend"),
+            Deed::Add(role, id) => write!(f, "add {}", Name::new(*role, *id)),
+        }
+    }
+}
+
+impl Cluster {
+    /// Does a deed now. What cannot be done, to a process that is not there or is
+    /// dead already, is no deed.
+    pub fn perform(&mut self, deed: Deed) -> Finding {
+        self.write_deed(deed);
+        let state = |cluster: &Cluster, who| {
+            let node = cluster.find(who)?;
+            Some((node, cluster.nodes()[node].state))
+        };
+        match deed {
+            Deed::Crash(who) => {
+                if let Some((node, State::Running | State::Paused)) = state(self, who) {
+                    self.strike("power failure");
+                    self.crash(node)?;
+                }
+            }
+            Deed::Kill(who) => {
+                if let Some((node, State::Running | State::Paused)) = state(self, who) {
+                    self.strike("kill");
+                    self.kill(node)?;
+                }
+            }
+            Deed::Restart(who) => {
+                if let Some((node, State::Dead)) = state(self, who)
+                    && self.nodes()[node].may_restart()
+                {
+                    self.strike("restart");
+                    self.restart(node)?;
+                }
+            }
+            Deed::Pause(who) => {
+                if let Some((node, State::Running)) = state(self, who) {
+                    self.strike("pause");
+                    self.pause(node);
+                }
+            }
+            Deed::Resume(who) => {
+                if let Some((node, State::Paused)) = state(self, who) {
+                    self.resume(node)?;
+                }
+            }
+            Deed::Close(who) => {
+                if let Some((node, State::Running)) = state(self, who) {
+                    self.strike("stalled reader");
+                    self.set_open(node, false)?;
+                }
+            }
+            Deed::Open(who) => {
+                if let Some((node, _)) = state(self, who) {
+                    self.set_open(node, true)?;
+                }
+            }
+            Deed::Leap(who, ahead) => {
+                if let Some((node, _)) = state(self, who) {
+                    self.strike("clock leap");
+                    self.leap(node, ahead);
+                }
+            }
+            Deed::Cut(from, to) => {
+                if let (Some(from), Some(to)) = (self.find(from), self.find(to)) {
+                    self.network().cut(from, to);
+                }
+            }
+            Deed::CutMulticast(from, to) => {
+                if let (Some(from), Some(to)) = (self.find(from), self.find(to)) {
+                    self.network().cut_multicast(from, to);
+                }
+            }
+            Deed::Mend => {
+                self.remark("the network mends");
+                self.network().mend();
+            }
+            Deed::Add(role, id) => {
+                self.add(role, id);
+            }
+        }
+        Ok(())
+    }
+}
