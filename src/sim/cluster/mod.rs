@@ -7,6 +7,9 @@
 
 mod double;
 mod life;
+mod options;
+mod queue;
+mod standing;
 mod transit;
 mod turn;
 
@@ -15,151 +18,26 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chance::{Accident, Chance, STEADY};
+use super::chance::{Accident, Chance};
 use super::check::{Checker, Finding};
 use super::deed::Deed;
 use super::disk::{Disk, Opening};
 use super::name::Name;
-use super::network::{Network, NetworkOptions};
-use super::node::{Clock, Inbox, Input, Machine, Node, State, Waiting};
+use super::network::Network;
+use super::node::{Clock, Inbox, Input, Machine, Node, State};
 use super::random::Random;
 use super::trace::Trace;
 use crate::protocol::acceptor::{self, Acceptor};
 use crate::protocol::client::Client;
 use crate::protocol::learner::Learner;
 use crate::protocol::proposer::Proposer;
-use crate::protocol::{Lookup, ProcessId, Role, Settings, Time};
+use crate::protocol::{ProcessId, Role, Time};
 use crate::storage::segment::Identity;
 use crate::wire::Scope;
 
+pub use options::ClusterOptions;
+use queue::{Happening, Planned};
 pub use transit::{Filter, Passage};
-
-/// What a simulated cluster is made of.
-#[derive(Clone, Debug)]
-pub struct ClusterOptions {
-    /// How many proposers.
-    pub proposers: u16,
-    /// How many learners.
-    pub learners: u16,
-    /// How many clients.
-    pub clients: u16,
-    /// Bytes of values that acceptors with a disk keep in memory; without it
-    /// they have no disk.
-    pub durable: Option<usize>,
-    /// What every role is told; the acceptors are those of its membership.
-    pub settings: Settings,
-    /// How the network behaves.
-    pub network: NetworkOptions,
-    /// Bytes that a socket's receive buffer holds.
-    pub buffer: u32,
-    /// How many parts per million a clock is off at most.
-    pub drift: u32,
-    /// Bytes of a segment of an acceptor's log.
-    pub segment: u64,
-    /// How many datagrams a process takes in one turn, at least and at most.
-    pub turn: (u64, u64),
-    /// Shortest and longest time of a sync.
-    pub sync: (Duration, Duration),
-    /// Whether a process waits for its sync before it reads on, as the daemons do.
-    pub sync_blocks: bool,
-    /// Probability that a sync fails, which ends the process.
-    pub sync_failure: f64,
-    /// Whether the disk answers lookups in a later turn.
-    pub slow_reads: bool,
-    /// Processes start within this time.
-    pub start: Duration,
-}
-
-impl ClusterOptions {
-    /// One of each role and a majority of `settings`' acceptors, nothing wrong anywhere.
-    pub fn quiet(settings: Settings) -> ClusterOptions {
-        ClusterOptions {
-            proposers: 1,
-            learners: 1,
-            clients: 1,
-            durable: Some(1 << 20),
-            settings,
-            network: NetworkOptions::quiet(),
-            buffer: 212_992,
-            drift: 0,
-            segment: 256 << 10,
-            turn: (1, 64),
-            sync: (Duration::from_micros(100), Duration::from_micros(300)),
-            sync_blocks: true,
-            sync_failure: 0.0,
-            slow_reads: false,
-            start: Duration::ZERO,
-        }
-    }
-
-    /// The same cluster with nothing left to chance.
-    pub fn steady(&self) -> ClusterOptions {
-        ClusterOptions {
-            network: NetworkOptions::steady(),
-            turn: (Chance::TURN, Chance::TURN),
-            sync: (STEADY, STEADY),
-            sync_failure: 0.0,
-            slow_reads: false,
-            start: Duration::ZERO,
-            ..self.clone()
-        }
-    }
-}
-
-/// Something planned.
-#[derive(Clone, Debug)]
-enum Happening {
-    Arrival {
-        node: usize,
-        /// The port it was sent to, when it was not a group.
-        port: Option<u64>,
-        waiting: Waiting,
-        /// The bit that is flipped on the way.
-        damaged: Option<u64>,
-    },
-    Turn {
-        node: usize,
-        start: u64,
-    },
-    Synced {
-        node: usize,
-        start: u64,
-        fails: bool,
-    },
-    Found {
-        node: usize,
-        start: u64,
-        lookup: Lookup,
-    },
-}
-
-/// A happening and its time; of two at one time the one planned first is first.
-#[derive(Clone, Debug)]
-struct Planned {
-    at: Time,
-    order: u64,
-    happening: Happening,
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Planned) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Planned {}
-
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Planned) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Planned {
-    fn cmp(&self, other: &Planned) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
 
 /// A whole cluster.
 pub struct Cluster {
@@ -473,77 +351,6 @@ impl Cluster {
     /// Takes all filters away.
     pub fn lose_no_more(&mut self) {
         self.filters.clear();
-    }
-
-    /// Whether a client has submitted all its values and knows them delivered.
-    pub fn is_done(&self, index: usize) -> bool {
-        match &self.nodes[index].machine {
-            Machine::Client(client) => self.nodes[index].to_submit.is_empty() && client.is_done(),
-            _ => true,
-        }
-    }
-
-    /// How many values a learner has delivered since its last start.
-    pub fn delivered(&self, index: usize) -> usize {
-        self.checker.delivered_by(self.nodes[index].me)
-    }
-
-    /// Whether all running clients are done and all running learners have the
-    /// whole log.
-    pub fn is_complete(&self) -> bool {
-        self.checker.chosen_through() == self.checker.chosen_last()
-            && (0..self.nodes.len()).all(|index| self.is_finished(index))
-    }
-
-    /// Whether there is nothing left that this process must do.
-    fn is_finished(&self, index: usize) -> bool {
-        let node = &self.nodes[index];
-        !node.is_running()
-            || match node.me.role {
-                Role::Client => node.ended || self.is_done(index),
-                Role::Learner => self.delivered(index) == self.checker.log().len(),
-                Role::Proposer | Role::Acceptor => true,
-            }
-    }
-
-    /// Who is not done, and how far each has come.
-    pub fn unfinished(&self) -> Vec<String> {
-        (0..self.nodes.len())
-            .filter(|&index| !self.is_finished(index))
-            .map(|index| format!("{}{}", self.nodes[index].name, self.progress(index)))
-            .collect()
-    }
-
-    /// How far a learner or a client has come.
-    fn progress(&self, index: usize) -> String {
-        let node = &self.nodes[index];
-        match node.me.role {
-            Role::Learner => format!(
-                " delivered {} of {}",
-                self.delivered(index),
-                self.checker.log().len()
-            ),
-            Role::Client => format!(
-                " has {} to submit and {} acknowledged of {} in the log",
-                node.to_submit.len(),
-                self.checker.acknowledged_to(node.me.id),
-                self.checker.logged_of(node.me.id)
-            ),
-            Role::Proposer | Role::Acceptor => String::new(),
-        }
-    }
-
-    /// What each process says about itself.
-    pub fn summary(&self) -> Vec<String> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| {
-                let progress = self.progress(index);
-                let machine = node.machine.summary();
-                format!("{} {:?}{progress}: {machine}", node.name, node.state)
-            })
-            .collect()
     }
 
     /// When the next thing happens, if anything is planned.

@@ -1,0 +1,78 @@
+//! How far the processes have come, for whoever waits for them, and for people.
+
+use super::Cluster;
+use crate::protocol::Role;
+use crate::sim::node::Machine;
+
+impl Cluster {
+    /// Whether a client has submitted all its values and knows them delivered.
+    pub fn is_done(&self, index: usize) -> bool {
+        match &self.nodes[index].machine {
+            Machine::Client(client) => self.nodes[index].to_submit.is_empty() && client.is_done(),
+            _ => true,
+        }
+    }
+
+    /// How many values a learner has delivered since its last start.
+    pub fn delivered(&self, index: usize) -> usize {
+        self.checker.delivered_by(self.nodes[index].me)
+    }
+
+    /// Whether all running clients are done and all running learners have the
+    /// whole log.
+    pub fn is_complete(&self) -> bool {
+        self.checker.chosen_through() == self.checker.chosen_last()
+            && (0..self.nodes.len()).all(|index| self.is_finished(index))
+    }
+
+    /// Whether there is nothing left that this process must do.
+    fn is_finished(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        !node.is_running()
+            || match node.me.role {
+                Role::Client => node.ended || self.is_done(index),
+                Role::Learner => self.delivered(index) == self.checker.log().len(),
+                Role::Proposer | Role::Acceptor => true,
+            }
+    }
+
+    /// Who is not done, and how far each has come.
+    pub fn unfinished(&self) -> Vec<String> {
+        (0..self.nodes.len())
+            .filter(|&index| !self.is_finished(index))
+            .map(|index| format!("{}{}", self.nodes[index].name, self.progress(index)))
+            .collect()
+    }
+
+    /// How far a learner or a client has come.
+    fn progress(&self, index: usize) -> String {
+        let node = &self.nodes[index];
+        match node.me.role {
+            Role::Learner => format!(
+                " delivered {} of {}",
+                self.delivered(index),
+                self.checker.log().len()
+            ),
+            Role::Client => format!(
+                " has {} to submit and {} acknowledged of {} in the log",
+                node.to_submit.len(),
+                self.checker.acknowledged_to(node.me.id),
+                self.checker.logged_of(node.me.id)
+            ),
+            Role::Proposer | Role::Acceptor => String::new(),
+        }
+    }
+
+    /// What each process says about itself.
+    pub fn summary(&self) -> Vec<String> {
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| {
+                let progress = self.progress(index);
+                let machine = node.machine.summary();
+                format!("{} {:?}{progress}: {machine}", node.name, node.state)
+            })
+            .collect()
+    }
+}
