@@ -387,8 +387,8 @@ pub struct Node {
     pub disk: Option<Disk>,
     /// An acceptor that was told nothing but what is durable.
     pub double: Option<Acceptor>,
-    /// How many syncs it has seen.
-    pub syncs: u64,
+    /// How many of its syncs have come to an end.
+    pub synced: u64,
     /// Whether a sync is under way.
     pub syncing: bool,
     /// What waits for a sync, in order.

@@ -24,13 +24,13 @@ impl Cluster {
         for record in records {
             double.replay(record.clone());
         }
-        node.syncs += 1;
+        node.synced += 1;
         if !double.remembers_like(acceptor) {
             return Err(differ(&node.name, acceptor, double));
         }
-        match node.syncs.is_multiple_of(Self::REHEARSAL) {
+        match node.synced.is_multiple_of(Self::REHEARSAL) {
             true => {
-                let syncs = node.syncs;
+                let syncs = node.synced;
                 self.rehearse(index, Some(syncs))
             }
             false => Ok(()),
@@ -41,7 +41,7 @@ impl Cluster {
     /// must be fit for a restart.
     pub fn rehearse_all(&self) -> Finding {
         for index in self.nodes_of(Role::Acceptor) {
-            self.rehearse(index, Some(self.nodes[index].syncs))?;
+            self.rehearse(index, Some(self.nodes[index].synced))?;
         }
         Ok(())
     }

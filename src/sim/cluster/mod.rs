@@ -160,7 +160,7 @@ impl Cluster {
             turn: None,
             disk: self.disk(me),
             double: (role == Role::Acceptor).then(|| self.acceptor(me)),
-            syncs: 0,
+            synced: 0,
             syncing: false,
             held: VecDeque::new(),
             to_submit: VecDeque::new(),
