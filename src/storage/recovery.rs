@@ -16,7 +16,8 @@
 //!
 //! Everything else refuses to start. A crash between write and sync always
 //! meets both; damage of single bits never does. What remains is a lost *sector*
-//! of the very last write: it cannot be told from one that never arrived.
+//! of the very last write, and zeros that a disk put over the log's end by
+//! mistake: neither can be told from what never arrived.
 //!
 //! A segment ends with a seal, written when the next one is durable, and the
 //! next one's heading names the position it begins with. So a lost file is

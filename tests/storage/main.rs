@@ -1,18 +1,20 @@
 //! The acceptor's log against crashes, damage, a naive model and a real disk.
 
+mod calls;
 mod crash;
 mod damage;
 mod golden;
+mod lies;
 mod lookup;
 mod real;
 mod rebuilt;
 
 use bytes::Bytes;
 use paxcast::protocol::{Ballot, Instance, Payload, Record, Vote, Watermark};
-use paxcast::storage::StorageError;
 use paxcast::storage::log::Log;
 use paxcast::storage::memory::MemoryDisk;
 use paxcast::storage::segment::Identity;
+use paxcast::storage::{Disk, StorageError};
 
 const IDENTITY: Identity = Identity {
     cluster: 0xc1,
@@ -65,7 +67,7 @@ fn disk(segment_length: u64) -> MemoryDisk {
 }
 
 /// Opens the log and tells what it remembers.
-fn open(disk: &mut MemoryDisk) -> Result<(Log<&mut MemoryDisk>, Vec<Record>), StorageError> {
+fn open<D: Disk>(disk: &mut D) -> Result<(Log<&mut D>, Vec<Record>), StorageError> {
     let mut records = Vec::new();
     let (log, store) = Log::open(disk, IDENTITY.cluster, IDENTITY.acceptor, |record| {
         records.push(record);
@@ -82,4 +84,30 @@ fn write(log: &mut Log<&mut MemoryDisk>, batches: &[&[Record]]) {
         }
         log.sync().unwrap();
     }
+}
+
+/// Calls `each` with every number, on all processors; the results are in order.
+fn in_parallel<T: Send>(
+    numbers: std::ops::RangeInclusive<u64>,
+    each: impl Fn(u64) -> T + Sync,
+) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let (first, last) = (*numbers.start(), *numbers.end());
+    let mut results: Vec<(u64, T)> = std::thread::scope(|scope| {
+        let each = &each;
+        let share = |thread| {
+            let mine = (first + thread..=last).step_by(threads as usize);
+            mine.map(|number| (number, each(number)))
+                .collect::<Vec<_>>()
+        };
+        let running: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || share(thread)))
+            .collect();
+        let joined = running.into_iter().map(|thread| thread.join());
+        joined
+            .flat_map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
 }
