@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod deed;
 pub mod disk;
 pub mod fault;
+pub mod history;
 pub mod name;
 pub mod network;
 pub mod node;

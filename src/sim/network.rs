@@ -113,6 +113,11 @@ impl Network {
         self.multicast_cut.clear();
     }
 
+    /// The paths that let multicast or everything through no more, ascending.
+    pub fn cut_paths(&self) -> Vec<(usize, usize)> {
+        self.cut.union(&self.multicast_cut).copied().collect()
+    }
+
     /// How often a path clogged.
     pub fn clogs(&self) -> u64 {
         self.clogs

@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use super::check::Delivered;
 use super::disk::Disk;
+use super::history::Parcel;
 use super::name::Name;
 use crate::protocol::acceptor::Acceptor;
 use crate::protocol::client::{self, Client};
 use crate::protocol::learner::{self, Learner};
 use crate::protocol::proposer::{self, Proposer};
 use crate::protocol::{
-    Address, Found, Lookup, Message, Outbox, Output, Process, ProcessId, Record, Role, Time,
+    Address, Ballot, Found, Lookup, Message, Outbox, Output, Process, ProcessId, Record, Role, Time,
 };
 
 /// A role of the protocol, whichever it is.
@@ -59,8 +60,10 @@ pub enum Effect {
     Acknowledged(u64),
     /// A client's session was dropped; the outcome of so many values is unknown.
     Evicted(u64),
-    /// Something for the trace.
-    Note(String),
+    /// A proposer leads in this ballot.
+    Elected(Ballot),
+    /// A proposer leads in this ballot no longer.
+    Deposed(Ballot),
 }
 
 impl Machine {
@@ -74,12 +77,8 @@ impl Machine {
             }),
             Machine::Proposer(proposer) => {
                 drive(proposer, now, input, effects, |event| match event {
-                    proposer::Event::Elected { ballot } => {
-                        Some(Effect::Note(format!("leads {ballot}")))
-                    }
-                    proposer::Event::Deposed { ballot } => {
-                        Some(Effect::Note(format!("no longer leads {ballot}")))
-                    }
+                    proposer::Event::Elected { ballot } => Some(Effect::Elected(ballot)),
+                    proposer::Event::Deposed { ballot } => Some(Effect::Deposed(ballot)),
                     _ => None,
                 });
             }
@@ -272,6 +271,8 @@ pub struct Waiting {
     pub from: usize,
     /// Its bytes.
     pub bytes: Bytes,
+    /// Which parcel of the run's history it is, when one is kept.
+    pub parcel: Option<Arc<Parcel>>,
 }
 
 /// The receive buffers of a process. Each socket's holds so many bytes, as the
@@ -449,6 +450,7 @@ mod tests {
             port: 1,
             from: 0,
             bytes: Bytes::from(vec![0; 1_400]),
+            parcel: None,
         };
         let taken = (0..10).filter(|_| inbox.push(waiting(Socket::Own))).count();
         assert_eq!(taken, 3, "the one that crosses the line still fits");

@@ -11,6 +11,7 @@ use crate::protocol::{Role, Time};
 use crate::sim::check::Finding;
 use crate::sim::deed::Deed;
 use crate::sim::disk::Opening;
+use crate::sim::history::{self, Event};
 use crate::sim::network::NetworkOptions;
 use crate::sim::node::{Inbox, Input, Machine, State};
 use crate::sim::random::Random;
@@ -57,6 +58,7 @@ impl Cluster {
         node.inbox = Inbox::new(self.options.buffer);
         node.heard.clear();
         self.ports.remove(&node.port);
+        self.record(index, || Event::Died);
         let how = if power.is_some() { "power" } else { "process" };
         self.note(format!("{} dies ({how})", self.nodes[index].name));
         Ok(())
@@ -81,6 +83,7 @@ impl Cluster {
         let mut random = self.stream(node.who, node.start + 1);
         let mut me = node.me;
         let mut past = Vec::new();
+        let mut recovered = None;
         if me.role == Role::Acceptor {
             let disk = self.nodes[index].disk.as_mut().expect("it may restart");
             match disk.open().map_err(|words| format!("{me}: {words}"))? {
@@ -102,6 +105,11 @@ impl Cluster {
                     if lost > 0 {
                         self.strike("unsynced records lost");
                     }
+                    recovered = Some(Event::Recovered {
+                        records: records.len(),
+                        lost,
+                        promised: records.iter().filter_map(history::promise).max(),
+                    });
                     past = records;
                 }
             }
@@ -124,6 +132,10 @@ impl Cluster {
         node.port = port;
         node.sequence = 0;
         node.rename();
+        self.record(index, || Event::Started);
+        if let Some(event) = recovered {
+            self.record(index, || event);
+        }
         self.note(format!("{} starts", self.nodes[index].name));
         self.plan_turn(index, self.now);
         Ok(())
@@ -133,6 +145,7 @@ impl Cluster {
     pub fn pause(&mut self, index: usize) {
         if self.nodes[index].is_running() {
             self.nodes[index].state = State::Paused;
+            self.record(index, || Event::Paused);
             self.note(format!("{} is stopped", self.nodes[index].name));
         }
     }
@@ -143,6 +156,7 @@ impl Cluster {
             return Ok(());
         }
         self.nodes[index].state = State::Running;
+        self.record(index, || Event::Resumed);
         self.note(format!("{} goes on", self.nodes[index].name));
         self.release(index)?;
         self.plan_turn(index, self.now);

@@ -9,6 +9,7 @@ mod double;
 mod life;
 mod options;
 mod queue;
+mod record;
 mod standing;
 mod transit;
 mod turn;
@@ -22,6 +23,7 @@ use super::chance::{Accident, Chance};
 use super::check::{Checker, Finding};
 use super::deed::Deed;
 use super::disk::{Disk, Opening};
+use super::history::History;
 use super::name::Name;
 use super::network::Network;
 use super::node::{Clock, Inbox, Input, Machine, Node, State};
@@ -56,6 +58,8 @@ pub struct Cluster {
     filters: Vec<Filter>,
     checker: Checker,
     trace: Trace,
+    /// Only when somebody asked for it.
+    history: Option<Box<History>>,
     struck: BTreeMap<&'static str, u64>,
     seed: u64,
     random: Random,
@@ -89,6 +93,7 @@ impl Cluster {
             filters: Vec::new(),
             checker: Checker::new(options.settings.membership),
             trace: Trace::new(scope, aloud),
+            history: None,
             struck: BTreeMap::new(),
             seed,
             random: Random::new(seed, "cluster"),
@@ -168,6 +173,7 @@ impl Cluster {
         };
         node.rename();
         self.nodes.push(node);
+        self.record_host(index);
         let latest = self.options.start;
         let after = self
             .chance
@@ -310,6 +316,7 @@ impl Cluster {
 
     /// Adds a line to the trace.
     pub fn note(&mut self, note: impl std::fmt::Display) {
+        self.record_note(&note);
         self.trace.note(self.now, note);
     }
 
@@ -387,6 +394,7 @@ impl Cluster {
         let Some(Reverse(planned)) = self.queue.pop() else {
             return Ok(());
         };
+        self.record_paths();
         self.now = self.now.max(planned.at);
         self.steps += 1;
         match planned.happening {

@@ -8,6 +8,7 @@ use super::{Cluster, Happening};
 use crate::protocol::{Address, Message, ProcessId};
 use crate::sim::chance::Way;
 use crate::sim::check::Finding;
+use crate::sim::history::Event;
 use crate::sim::node::{Socket, State, Waiting};
 use crate::sim::trace::Line;
 use crate::wire;
@@ -39,6 +40,7 @@ impl Cluster {
     ) {
         let node = &self.nodes[index];
         if node.state == State::Dead || port.is_some_and(|port| port != node.port) {
+            self.record_parcel(index, &waiting.parcel, Event::Missed);
             return;
         }
         if let Some(bit) = damaged {
@@ -49,11 +51,18 @@ impl Cluster {
             self.strike("corruption");
         }
         let (from, bytes) = (waiting.from, waiting.bytes.clone());
+        let parcel = waiting.parcel.clone();
         let taken = self.nodes[index].inbox.push(waiting);
         if !taken {
             self.strike("buffer overflow");
         }
         let verb = if taken { "arrives" } else { "overflow" };
+        let event = if taken {
+            Event::Arrived
+        } else {
+            Event::Overflowed
+        };
+        self.record_parcel(index, &parcel, event);
         self.trace_datagram(verb, from, index, bytes);
         if taken && self.nodes[index].is_running() {
             self.plan_turn(index, self.now + Cluster::TURN);
@@ -86,9 +95,10 @@ impl Cluster {
             (None, Address::Process(process)) => process.to_string().into(),
             (None, Address::Group(role)) => role.plural().into(),
         };
+        let sent = self.record_send(index, &label, &bytes);
         let line = Line::Datagram {
             verb: "sends",
-            from: node.name.clone(),
+            from: self.nodes[index].name.clone(),
             to: label,
             bytes: bytes.clone(),
         };
@@ -125,7 +135,11 @@ impl Cluster {
             for filter in &mut self.filters {
                 lost |= filter(passage);
             }
+            let parcel = self.record_leave(&sent, receiver, false);
             if lost {
+                self.record_parcel(receiver, &parcel, |parcel| {
+                    Event::Lost(parcel, "lost on purpose")
+                });
                 self.trace_datagram("lost on purpose", index, receiver, bytes.clone());
                 continue;
             }
@@ -134,6 +148,7 @@ impl Cluster {
                 port: own,
                 from: index,
                 bytes: bytes.clone(),
+                parcel,
             };
             let way = Way {
                 from: self.nodes[index].who,
@@ -148,7 +163,7 @@ impl Cluster {
     /// Sends one copy to one receiver, as the network has it.
     fn send_one(&mut self, way: Way, from: usize, to: usize, port: Option<u64>, waiting: Waiting) {
         if self.network.is_cut(from, to, port.is_none()) {
-            self.lose("partition", from, to, waiting.bytes);
+            self.lose("partition", from, to, waiting);
             return;
         }
         let by_size = self.network.lost_by_size();
@@ -160,16 +175,19 @@ impl Cluster {
                 true => "loss by size",
                 false => "loss",
             };
-            self.lose(kind, from, to, waiting.bytes);
+            self.lose(kind, from, to, waiting);
             return;
         }
         let at = self.now + course.takes;
         if let Some(after) = course.again {
             self.strike("duplication");
+            let mut waiting = waiting.clone();
+            let sent = waiting.parcel.map(|first| first.sent.clone());
+            waiting.parcel = self.record_leave(&sent, to, true);
             let copy = Happening::Arrival {
                 node: to,
                 port,
-                waiting: waiting.clone(),
+                waiting,
                 damaged: None,
             };
             self.plan(at + after, copy);
@@ -184,9 +202,10 @@ impl Cluster {
     }
 
     /// A datagram never arrives.
-    fn lose(&mut self, kind: &'static str, from: usize, to: usize, bytes: Bytes) {
+    fn lose(&mut self, kind: &'static str, from: usize, to: usize, waiting: Waiting) {
         self.strike(kind);
-        self.trace_datagram(kind, from, to, bytes);
+        self.record_parcel(to, &waiting.parcel, |parcel| Event::Lost(parcel, kind));
+        self.trace_datagram(kind, from, to, waiting.bytes);
     }
 
     pub(super) fn trace_datagram(

@@ -9,6 +9,7 @@ use crate::protocol::mutant::{Mutant, mutant};
 use crate::sim::chance::{Act, Sync};
 use crate::sim::check::Finding;
 use crate::sim::disk::Disk;
+use crate::sim::history::Event;
 use crate::sim::node::{Effect, Held, Input, Machine};
 use crate::sim::random::Random;
 use crate::storage::memory::Fault;
@@ -42,7 +43,13 @@ impl Cluster {
                 break;
             };
             taken += 1;
-            match wire::decode(&self.scope, waiting.bytes) {
+            let decoded = wire::decode(&self.scope, waiting.bytes);
+            if let Some(parcel) = &waiting.parcel {
+                let reject = decoded.as_ref().err().copied();
+                self.record(index, || Event::Heard(parcel.clone(), reject));
+            }
+            let node = &mut self.nodes[index];
+            match decoded {
                 Ok(datagram) => {
                     node.heard.insert(datagram.sender, waiting.port);
                     let input = Input::Message(datagram.sender, datagram.message);
@@ -77,7 +84,10 @@ impl Cluster {
             match node.to_submit.front() {
                 Some((at, _)) if *at <= self.now => {
                     let (_, value) = node.to_submit.pop_front().expect("it has a front");
-                    client.submit(local, value);
+                    client.submit(local, value.clone());
+                    if let Some(history) = &mut self.history {
+                        history.add(self.now, Some(index), Event::Submitted(value));
+                    }
                 }
                 _ => return,
             }
@@ -96,13 +106,16 @@ impl Cluster {
                     let after = node.disk.as_ref().map_or(0, Disk::written);
                     node.held.push_back(Held { after, to, message });
                 }
-                Effect::Record(record) => match &mut self.nodes[index].disk {
-                    Some(disk) => disk.append(record).expect("a segment holds any record"),
-                    None => {
-                        self.checker.recorded(me.id, &record)?;
-                        volatile.push(record);
+                Effect::Record(record) => {
+                    self.record(index, || Event::Wrote(record.clone()));
+                    match &mut self.nodes[index].disk {
+                        Some(disk) => disk.append(record).expect("a segment holds any record"),
+                        None => {
+                            self.checker.recorded(me.id, &record)?;
+                            volatile.push(record);
+                        }
                     }
-                },
+                }
                 Effect::Lookup(lookup) => {
                     self.strike("lookup");
                     let node = &mut self.nodes[index];
@@ -135,28 +148,43 @@ impl Cluster {
                     }
                 }
                 Effect::Delivered(position, delivered) => {
-                    self.note(format!(
+                    self.record(index, || Event::Delivered(position, delivered.clone()));
+                    let line = format!(
                         "{} delivers {position}: {} {} at {}, {} bytes",
                         self.nodes[index].name,
                         delivered.session,
                         delivered.number,
                         delivered.instance,
                         delivered.value.len()
-                    ));
+                    );
+                    self.trace.note(self.now, line);
                     self.checker.delivered(me, position, &delivered)?;
                 }
                 Effect::Acknowledged(values) => {
-                    self.note(format!("{} has {values} more", self.nodes[index].name));
+                    self.record(index, || Event::Acknowledged(values));
+                    let line = format!("{} has {values} more", self.nodes[index].name);
+                    self.trace.note(self.now, line);
                     self.checker.acknowledged(me.id, values)?;
                 }
                 Effect::Evicted(lost) => {
+                    self.record(index, || Event::Evicted(lost));
                     self.note(format!(
                         "{} is evicted, {lost} lost",
                         self.nodes[index].name
                     ));
                     self.nodes[index].ended |= lost > 0;
                 }
-                Effect::Note(note) => self.note(format!("{} {note}", self.nodes[index].name)),
+                Effect::Elected(ballot) => {
+                    self.record(index, || Event::Elected(ballot));
+                    self.note(format!("{} leads {ballot}", self.nodes[index].name));
+                }
+                Effect::Deposed(ballot) => {
+                    self.record(index, || Event::Deposed(ballot));
+                    self.note(format!(
+                        "{} no longer leads {ballot}",
+                        self.nodes[index].name
+                    ));
+                }
             }
         }
         if !volatile.is_empty() {
@@ -210,6 +238,7 @@ impl Cluster {
                 for record in &records {
                     self.checker.recorded(node.me.id, record)?;
                 }
+                self.record(index, || Event::Synced(records.len()));
                 return self.tell_double(index, &records);
             }
             Err(error) => error,
