@@ -23,6 +23,7 @@
 //! | `wait for prepare` | the same, until something with this word comes out |
 //! | `found` | the oldest lookup is answered with what was recorded |
 //! | `restart` | an acceptor begins again with its records |
+//! | `elect` | a proposer asks, and a1 and a2, which know of nothing, promise and announce their buffers; only the outcome is told |
 //! | `submit "a" "b"` | a client is given values |
 //! | `close`, `open` | a learner's reader stops, and goes on |
 //! | `show` | what the role says of itself |
@@ -46,4 +47,9 @@ fn play(role: &str, least: usize) {
 #[test]
 fn the_acceptor_behaves_as_its_traces_say() {
     play("acceptor", 24);
+}
+
+#[test]
+fn the_proposer_behaves_as_its_traces_say() {
+    play("proposer", 34);
 }
