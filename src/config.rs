@@ -173,13 +173,13 @@ impl Config {
     /// What the roles are told, for datagrams of at most `datagram` bytes.
     pub fn settings(&self, datagram: usize) -> Settings {
         Settings {
-            membership: self.membership(),
             datagram,
             window: self.window,
             heartbeat: self.heartbeat,
             repropose: self.repropose,
             catch_up: self.catch_up,
             pause: self.timeout,
+            ..Settings::new(self.membership())
         }
     }
 

@@ -5,12 +5,12 @@
 use bytes::{Bytes, BytesMut};
 use paxcast::protocol::{
     AcceptorSet, Ballot, Instance, Item, Membership, Message, Payload, Payloads, ProcessId, Record,
-    Role, Run, Session, Span, Vote, Watermark,
+    Role, Run, Session, Settings, Span, Vote, Watermark,
 };
 use paxcast::sim::check::{Checker, Delivered, Finding};
 
 fn checker() -> Checker {
-    Checker::new(Membership::majority(AcceptorSet::first(3)))
+    Checker::new(&Settings::new(Membership::majority(AcceptorSet::first(3))))
 }
 
 fn process(role: Role, id: u16) -> ProcessId {

@@ -248,7 +248,7 @@ impl Client {
     fn renew_if_old(&mut self) {
         let idle = self.position.0.saturating_sub(self.renewed.0);
         // The pieces of one value belong to one session.
-        if self.next > 1 && !self.midway && idle > Sessions::LIFETIME / 2 {
+        if self.next > 1 && !self.midway && idle > self.settings.lifetime / 2 {
             self.begin_session();
         }
         if self.next == 1 {

@@ -8,7 +8,7 @@
 //! is kept.
 //!
 //! Sessions cannot be kept for ever. One is forgotten when its last delivery
-//! lies too far back in the log ([`Sessions::LIFETIME`]), or when there are too
+//! lies too far back in the log ([`Settings::lifetime`]), or when there are too
 //! many; both by the log, never by a clock. The danger is a late copy of a
 //! forgotten session's first value: it would look like a new client. Therefore
 //! each run names a *birth*, an instance that was decided before the client's
@@ -22,11 +22,16 @@ use bytes::{Bytes, BytesMut};
 
 use super::message::Progress;
 use super::mutant::{Mutant, mutant};
+use super::settings::Settings;
 use super::value::{Instance, Run, Session};
 
 /// All sessions, as the log through some instance has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sessions {
+    /// How many instances a session outlives its last delivery.
+    lifetime: u64,
+    /// How many sessions are remembered.
+    most: usize,
     sessions: BTreeMap<Session, State>,
     /// Every session, by the instance of its last delivery: the oldest first.
     by_age: BTreeSet<(Instance, Session)>,
@@ -67,10 +72,11 @@ pub struct Delivery {
 }
 
 impl Sessions {
-    /// How many instances a session outlives its last delivery.
+    /// How many instances a session outlives its last delivery, in every cluster
+    /// that people run.
     pub const LIFETIME: u64 = 1 << 20;
 
-    /// How many sessions are remembered.
+    /// How many sessions are remembered, in every cluster that people run.
     pub const MAX_SESSIONS: usize = 1 << 16;
 
     /// The largest value, in bytes.
@@ -78,6 +84,20 @@ impl Sessions {
 
     /// Bytes of unfinished large values, over all sessions.
     pub const MAX_UNFINISHED: usize = 64 << 20;
+
+    /// No sessions: the log is empty. Every learner must have the same lifetime
+    /// and number of sessions, or they would not decide alike.
+    pub fn new(settings: &Settings) -> Sessions {
+        Sessions {
+            lifetime: settings.lifetime,
+            most: settings.sessions,
+            sessions: BTreeMap::new(),
+            by_age: BTreeSet::new(),
+            horizon: Instance::ZERO,
+            position: 0,
+            unfinished: 0,
+        }
+    }
 
     /// Values delivered so far.
     pub fn position(&self) -> u64 {
@@ -113,7 +133,7 @@ impl Sessions {
         run: &Run,
         deliver: &mut dyn FnMut(Delivery),
     ) -> Option<Progress> {
-        self.forget(Instance(instance.0.saturating_sub(Self::LIFETIME)));
+        self.forget(Instance(instance.0.saturating_sub(self.lifetime)));
         let session = run.session;
         if !self.sessions.contains_key(&session) {
             if run.birth < self.horizon || run.birth >= instance {
@@ -128,7 +148,7 @@ impl Sessions {
             if run.first != 1 {
                 return None;
             }
-            if self.sessions.len() == Self::MAX_SESSIONS {
+            if self.sessions.len() >= self.most {
                 let (oldest, _) = *self.by_age.first().expect("there are sessions");
                 self.forget(oldest.next());
             }
@@ -224,6 +244,12 @@ impl Sessions {
 mod tests {
     use super::*;
     use crate::protocol::value::{Item, Payload};
+    use crate::protocol::{AcceptorSet, Membership};
+
+    fn sessions() -> Sessions {
+        let membership = Membership::majority(AcceptorSet::first(1));
+        Sessions::new(&Settings::new(membership))
+    }
 
     fn run(client: u16, birth: u64, first: u64, items: &[(bool, &[u8])]) -> Run {
         let mut buffer = BytesMut::new();
@@ -252,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_value_is_delivered_once_and_in_its_clients_order() {
-        let mut sessions = Sessions::default();
+        let mut sessions = sessions();
         let first = run(1, 0, 1, &[(false, b"a"), (false, b"b")]);
         let second = run(1, 0, 3, &[(false, b"c")]);
         assert_eq!(apply(&mut sessions, 1, &second).0, [""; 0], "too early");
@@ -268,7 +294,7 @@ mod tests {
 
     #[test]
     fn pieces_become_one_value() {
-        let mut sessions = Sessions::default();
+        let mut sessions = sessions();
         let pieces = run(1, 0, 1, &[(true, b"ab"), (true, b"")]);
         let rest = run(1, 0, 3, &[(true, b"cd"), (false, b"e"), (false, b"f")]);
         assert_eq!(apply(&mut sessions, 1, &pieces).0, [""; 0]);
@@ -278,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_late_first_value_of_a_forgotten_session_is_refused() {
-        let mut sessions = Sessions::default();
+        let mut sessions = sessions();
         let first = run(1, 0, 1, &[(false, b"a")]);
         assert_eq!(apply(&mut sessions, 1, &first).0, ["a"]);
         let late = 2 + Sessions::LIFETIME;
@@ -299,7 +325,7 @@ mod tests {
 
     #[test]
     fn sessions_and_unfinished_values_are_bounded() {
-        let mut sessions = Sessions::default();
+        let mut sessions = sessions();
         let count = Sessions::MAX_SESSIONS as u64 + 10;
         for number in 1..=count {
             let mut first = run(1, number - 1, 1, &[(false, b"a")]);
@@ -324,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_value_over_the_limit_breaks_its_session_only() {
-        let mut sessions = Sessions::default();
+        let mut sessions = sessions();
         let piece = vec![b'x'; Sessions::MAX_VALUE];
         let large = run(1, 0, 1, &[(true, &piece), (false, b"!")]);
         let (delivered, progress) = apply(&mut sessions, 1, &large);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::quorum::Membership;
+use super::session::Sessions;
 
 /// The configuration of a cluster, as far as the protocol is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +22,11 @@ pub struct Settings {
     pub catch_up: Duration,
     /// The least time between two sends of one client.
     pub pause: Duration,
+    /// How many instances a session outlives its last delivery. The same for
+    /// all processes, and no matter of choice; only simulations have another.
+    pub lifetime: u64,
+    /// How many sessions are remembered. As with the lifetime.
+    pub sessions: usize,
 }
 
 impl Settings {
@@ -43,6 +49,8 @@ impl Settings {
             repropose: (Duration::from_millis(40), Duration::from_millis(80)),
             catch_up: Duration::from_secs(1),
             pause: Duration::ZERO,
+            lifetime: Sessions::LIFETIME,
+            sessions: Sessions::MAX_SESSIONS,
         }
     }
 

@@ -6,15 +6,17 @@
 //! checker derives, by a session rule of its own, the one log that every
 //! learner must deliver; what learners deliver is compared with it byte by byte.
 
+mod order;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::protocol::value::runs;
 use crate::protocol::{
-    AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, Record, Role, Session, Vote,
-    Watermark,
+    AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, Record, Role, Session, Settings,
+    Vote, Watermark,
 };
+use order::Order;
 
 /// What a check finds: nothing, or a sentence that says which promise was broken.
 pub type Finding = Result<(), String>;
@@ -54,13 +56,6 @@ struct Author {
     acknowledged: u64,
 }
 
-/// How far one session has come in the log.
-#[derive(Clone, Debug, Default)]
-struct Progress {
-    last: u64,
-    unfinished: BytesMut,
-}
-
 /// The observers of one run.
 #[derive(Clone, Debug)]
 pub struct Checker {
@@ -70,8 +65,8 @@ pub struct Checker {
     chosen: BTreeMap<Instance, (Ballot, Bytes)>,
     /// Every instance through this one is chosen.
     through: Instance,
-    log: Vec<Delivered>,
-    sessions: BTreeMap<Session, Progress>,
+    /// The log, as far as it is chosen without gaps.
+    order: Order,
     acceptors: BTreeMap<u16, Witness>,
     authors: BTreeMap<u16, Author>,
     /// How far the leader of each ballot has announced decisions.
@@ -85,16 +80,15 @@ impl Checker {
     /// How many instances one datagram may speak of. Nothing in a run comes near.
     const MAX_SPAN: u64 = 1 << 20;
 
-    /// Observers of a cluster with these acceptors.
-    pub fn new(membership: Membership) -> Checker {
+    /// Observers of a cluster with these settings.
+    pub fn new(settings: &Settings) -> Checker {
         Checker {
-            membership,
+            membership: settings.membership,
             proposals: BTreeMap::new(),
             votes: BTreeMap::new(),
             chosen: BTreeMap::new(),
             through: Instance::ZERO,
-            log: Vec::new(),
-            sessions: BTreeMap::new(),
+            order: Order::new(settings),
             acceptors: BTreeMap::new(),
             authors: BTreeMap::new(),
             announced: BTreeMap::new(),
@@ -105,7 +99,17 @@ impl Checker {
 
     /// The log that every learner must deliver, as far as it is chosen without gaps.
     pub fn log(&self) -> &[Delivered] {
-        &self.log
+        self.order.log()
+    }
+
+    /// How many sessions were begun by clients that had one before.
+    pub fn sessions_renewed(&self) -> usize {
+        self.order.renewed()
+    }
+
+    /// How many sessions were refused something because the log had forgotten them.
+    pub fn sessions_refused(&self) -> usize {
+        self.order.refused()
     }
 
     /// Every instance through this one is chosen.
@@ -256,14 +260,17 @@ impl Checker {
                     ));
                 }
                 for progress in sessions {
-                    let last = self
-                        .sessions
-                        .get(&progress.session)
-                        .map_or(0, |session| session.last);
+                    let last = self.order.furthest(progress.session);
                     if progress.last > last {
                         return Err(format!(
                             "{from} acknowledges {} of {}, the log has {last}",
                             progress.last, progress.session
+                        ));
+                    }
+                    if progress.evicted && !self.order.is_refused(progress.session) {
+                        return Err(format!(
+                            "{from} says that {} was evicted, but the log refused it nothing",
+                            progress.session
                         ));
                     }
                 }
@@ -286,7 +293,7 @@ impl Checker {
                 "{learner} delivers position {position} after {count}"
             ));
         }
-        let Some(expected) = self.log.get(*count) else {
+        let Some(expected) = self.order.log().get(*count) else {
             return Err(format!(
                 "{learner} delivers {} {} at position {position}, {}, beyond all that is chosen \
                  (through {})",
@@ -413,41 +420,25 @@ impl Checker {
         Ok(())
     }
 
-    /// The log grows by a batch: the session rule, once more and on its own.
+    /// The log grows by a batch, and must hold what its clients submitted, in
+    /// their order.
     fn extend(&mut self, batch: &Bytes) -> Finding {
-        for run in runs(batch) {
-            for (number, item) in (run.first..).zip(run.items()) {
-                let progress = self.sessions.entry(run.session).or_default();
-                if number != progress.last + 1 {
-                    continue;
+        let new = self.order.extend(self.through, batch);
+        for delivered in &self.order.log()[new] {
+            let client = delivered.session.client;
+            let author = self.authors.entry(client).or_default();
+            match author.submitted.get(author.logged) {
+                Some(submitted) if *submitted == delivered.value => author.logged += 1,
+                Some(_) => {
+                    return Err(format!(
+                        "value {} of client {client} in the log is not what it submitted",
+                        author.logged + 1
+                    ));
                 }
-                progress.last = number;
-                progress.unfinished.extend_from_slice(&item.bytes);
-                if item.continues {
-                    continue;
-                }
-                let value = progress.unfinished.split().freeze();
-                self.log.push(Delivered {
-                    instance: self.through,
-                    session: run.session,
-                    number,
-                    value: value.clone(),
-                });
-                let client = run.session.client;
-                let author = self.authors.entry(client).or_default();
-                match author.submitted.get(author.logged) {
-                    Some(submitted) if *submitted == value => author.logged += 1,
-                    Some(_) => {
-                        return Err(format!(
-                            "value {} of client {client} in the log is not what it submitted",
-                            author.logged + 1
-                        ));
-                    }
-                    None => {
-                        return Err(format!(
-                            "the log has more values of client {client} than it submitted"
-                        ));
-                    }
+                None => {
+                    return Err(format!(
+                        "the log has more values of client {client} than it submitted"
+                    ));
                 }
             }
         }

@@ -59,6 +59,12 @@ fn cluster(random: &mut Random) -> ClusterOptions {
     if random.chance(0.2) {
         settings.pause = random.duration(Duration::ZERO, Duration::from_millis(10));
     }
+    if random.chance(0.2) {
+        settings.lifetime = random.pick(&[20, 50, 200]);
+    }
+    if random.chance(0.1) {
+        settings.sessions = random.pick(&[1, 2, 4]);
+    }
     let durable = random.chance(0.75);
     let memory = random.pick(&[1, 2_000, 20_000, 1 << 20]);
     let slowest = random.pick(&[0, 1, 5, 30]);

@@ -117,7 +117,7 @@ impl Learner {
             roster: Roster::new(settings.membership.acceptors()),
             highest: Ballot::ZERO,
             watermarks: Watermarks::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(&settings),
             delivered: Instance::ZERO,
             tallies: VecDeque::new(),
             held: 0,

@@ -91,7 +91,7 @@ impl Cluster {
             chance,
             deeds: Vec::new(),
             filters: Vec::new(),
-            checker: Checker::new(options.settings.membership),
+            checker: Checker::new(&options.settings),
             trace: Trace::new(scope, aloud),
             history: None,
             struck: BTreeMap::new(),
@@ -324,6 +324,8 @@ impl Cluster {
     pub fn struck(&self) -> BTreeMap<&'static str, u64> {
         let mut struck = self.struck.clone();
         struck.insert("clog", self.network.clogs());
+        struck.insert("session renewed", self.checker.sessions_renewed() as u64);
+        struck.insert("session refused", self.checker.sessions_refused() as u64);
         struck
     }
 

@@ -172,7 +172,11 @@ impl Cluster {
                         "{} is evicted, {lost} lost",
                         self.nodes[index].name
                     ));
-                    self.nodes[index].ended |= lost > 0;
+                    if lost > 0 {
+                        // As the daemon does: nobody knows what became of those.
+                        self.strike("client evicted");
+                        return self.kill(index);
+                    }
                 }
                 Effect::Elected(ballot) => {
                     self.record(index, || Event::Elected(ballot));
