@@ -16,8 +16,9 @@ use paxcast::sim;
 const SEEDS: Range<u64> = 1..401;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 24] = [
+const FAULTS: [&str; 27] = [
     "buffer overflow",
+    "client evicted",
     "clock leap",
     "clog",
     "corruption",
@@ -39,6 +40,8 @@ const FAULTS: [&str; 24] = [
     "power failure",
     "rejected datagram",
     "restart",
+    "session refused",
+    "session renewed",
     "stalled reader",
     "unsynced records lost",
 ];
@@ -92,6 +95,9 @@ fn many_seeds() {
     });
     let whole = seeds.end - seeds.start >= SEEDS.end - SEEDS.start;
     let struck = run(seeds);
+    for (fault, times) in &struck {
+        println!("{times:>9} {fault}");
+    }
     for fault in FAULTS {
         let times = struck.get(fault).copied().unwrap_or(0);
         assert!(!whole || times > 0, "{fault}: it never struck");

@@ -396,8 +396,6 @@ pub struct Node {
     pub held: VecDeque<Held>,
     /// What a client has still to submit, each from a time on.
     pub to_submit: VecDeque<(Time, Bytes)>,
-    /// A client whose session was dropped has ended.
-    pub ended: bool,
 }
 
 impl Node {

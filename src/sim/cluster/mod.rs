@@ -169,7 +169,6 @@ impl Cluster {
             syncing: false,
             held: VecDeque::new(),
             to_submit: VecDeque::new(),
-            ended: false,
         };
         node.rename();
         self.nodes.push(node);

@@ -30,7 +30,7 @@ impl Cluster {
         let node = &self.nodes[index];
         !node.is_running()
             || match node.me.role {
-                Role::Client => node.ended || self.is_done(index),
+                Role::Client => self.is_done(index),
                 Role::Learner => self.delivered(index) == self.checker.log().len(),
                 Role::Proposer | Role::Acceptor => true,
             }

@@ -80,7 +80,7 @@ impl Cluster {
         let Machine::Client(client) = &mut node.machine else {
             return;
         };
-        while !node.ended && client.wants_more() {
+        while client.wants_more() {
             match node.to_submit.front() {
                 Some((at, _)) if *at <= self.now => {
                     let (_, value) = node.to_submit.pop_front().expect("it has a front");
@@ -281,7 +281,6 @@ impl Cluster {
         }
         if let Machine::Client(client) = &node.machine
             && let Some((at, _)) = node.to_submit.front()
-            && !node.ended
             && client.wants_more()
         {
             next = Some(next.map_or(*at, |next| next.min(*at)));
