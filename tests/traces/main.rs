@@ -53,3 +53,13 @@ fn the_acceptor_behaves_as_its_traces_say() {
 fn the_proposer_behaves_as_its_traces_say() {
     play("proposer", 34);
 }
+
+#[test]
+fn the_learner_behaves_as_its_traces_say() {
+    play("learner", 28);
+}
+
+#[test]
+fn the_client_behaves_as_its_traces_say() {
+    play("client", 18);
+}

@@ -43,7 +43,10 @@ pub fn say_value(value: &Bytes) -> String {
     match (value.is_empty(), length == value.len()) {
         (true, _) => "-".to_string(),
         (_, false) => say_bytes(value),
-        (_, true) => read.iter().map(say_run).collect(),
+        (_, true) => {
+            let runs: Vec<String> = read.iter().map(say_run).collect();
+            format!("{{{}}}", runs.join("; "))
+        }
     }
 }
 
@@ -53,7 +56,7 @@ fn say_run(run: &Run) -> String {
         Instance::ZERO => String::new(),
         birth => format!(" born {birth}"),
     };
-    format!("{{{} {}{born} {}}}", run.session, run.first, say_items(run))
+    format!("{} {}{born} {}", run.session, run.first, say_items(run))
 }
 
 fn say_items(run: &Run) -> String {
@@ -288,26 +291,33 @@ impl<'a> Reader<'a> {
         if self.peek().is_none_or(|word| word != "{") {
             return text(&self.word()?).map(|(bytes, _)| bytes);
         }
+        self.expect("{")?;
         let mut batch = BytesMut::new();
-        while self.skip("{") {
-            let session = self.session()?;
-            let first = number(&self.word()?)?;
-            let birth = match self.peek().is_some_and(|word| word == "born") {
-                true => Instance(self.after("born")?),
-                false => Instance::ZERO,
-            };
-            let (count, items) = self.items()?;
-            self.expect("}")?;
-            let run = Run {
-                session,
-                birth,
-                first,
-                count,
-                items: Payload::new(items),
-            };
-            run.encode_into(&mut batch);
+        loop {
+            self.run()?.encode_into(&mut batch);
+            if self.skip("}") {
+                return Ok(batch.freeze());
+            }
+            self.expect(";")?;
         }
-        Ok(batch.freeze())
+    }
+
+    /// A run in a batch.
+    fn run(&mut self) -> Read<Run> {
+        let session = self.session()?;
+        let first = number(&self.word()?)?;
+        let birth = match self.peek().is_some_and(|word| word == "born") {
+            true => Instance(self.after("born")?),
+            false => Instance::ZERO,
+        };
+        let (count, items) = self.items()?;
+        Ok(Run {
+            session,
+            birth,
+            first,
+            count,
+            items: Payload::new(items),
+        })
     }
 
     /// Items of a run, through the next word that is none.
@@ -444,7 +454,7 @@ fn split(text: &str) -> Read<Vec<String>> {
             }
             _ if quoted => word.push(letter),
             ' ' | ',' => words.push(String::new()),
-            '[' | ']' | '{' | '}' | ':' => {
+            '[' | ']' | '{' | '}' | ':' | ';' => {
                 words.push(letter.to_string());
                 words.push(String::new());
             }
@@ -566,7 +576,7 @@ fn every_message_is_read_as_it_is_said() {
         "busy 2.p2, hears 1.p1",
         "accept 3.p2 #301 5B decided #300: \"batch\"",
         "accept 3.p2 #301 0B decided #300: -",
-        "accept 3.p2 #1 29B decided #0: {c1.0001 1 \"v\" \"w\"}{c2.0001 7 born #3 \"x\"*30}",
+        "accept 3.p2 #1 29B decided #0: {c1.0001 1 \"v\" \"w\"; c2.0001 7 born #3 \"x\"*30}",
         "accepted 3.p2 #301..=#305 #307..=#307",
         "heartbeat 3.p2 decided #300",
         "alive 3.p2 buffer 425984B",
