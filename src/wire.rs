@@ -16,6 +16,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{AcceptorSet, Message, Payloads, ProcessId, Role};
 
 /// The first bytes of every datagram.
@@ -122,15 +123,15 @@ pub fn decode(scope: &Scope, datagram: Bytes) -> Result<Datagram, Reject> {
     if datagram.len() < HEADER + TAG || datagram[..4] != MAGIC {
         return Err(Reject::Foreign);
     }
-    if datagram[4] != VERSION {
+    if datagram[4] != VERSION && !mutant(Mutant::VersionIgnored) {
         return Err(Reject::Version(datagram[4]));
     }
     let word = |at: usize| u64::from_le_bytes(datagram[at..at + 8].try_into().expect("8 bytes"));
-    if word(6) != scope.cluster {
+    if word(6) != scope.cluster && !mutant(Mutant::ClusterIgnored) {
         return Err(Reject::Cluster);
     }
     let end = datagram.len() - TAG;
-    if datagram[end..] != tag(&datagram[..end]) {
+    if datagram[end..] != tag(&datagram[..end]) && !mutant(Mutant::TagNotChecked) {
         return Err(Reject::Tag);
     }
     let role = *Role::ALL
@@ -141,7 +142,7 @@ pub fn decode(scope: &Scope, datagram: Bytes) -> Result<Datagram, Reject> {
         id: u16::from_le_bytes([datagram[23], datagram[24]]),
         incarnation: word(25),
     };
-    if word(14) != scope.config {
+    if word(14) != scope.config && !mutant(Mutant::ConfigurationIgnored) {
         return Err(Reject::Config { sender });
     }
     let known_acceptor = role != Role::Acceptor || sender.id <= AcceptorSet::MAX_ID;
@@ -157,6 +158,10 @@ pub fn decode(scope: &Scope, datagram: Bytes) -> Result<Datagram, Reject> {
 
 /// The tag of these bytes.
 fn tag(bytes: &[u8]) -> [u8; TAG] {
+    let bytes = match mutant(Mutant::TagOfHeaderOnly) {
+        true => &bytes[..HEADER],
+        false => bytes,
+    };
     let mut tag = [0; TAG];
     tag[..4].copy_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
     tag

@@ -163,7 +163,23 @@ impl Acceptor {
     /// message behind it leaves.
     fn record(&mut self, record: Record, out: &mut Outbox<Self>) {
         self.replay(record.clone());
-        out.event(record);
+        let lost = match &record {
+            Record::Promised { .. } => mutant(Mutant::PromiseNotRecorded),
+            Record::Voted { .. } => mutant(Mutant::VoteNotRecorded),
+            Record::Watermark { .. } => false,
+        };
+        if !lost {
+            out.event(record);
+        }
+    }
+
+    /// No: a higher ballot was promised.
+    fn refuse(&self, from: ProcessId, ballot: Ballot, out: &mut Outbox<Self>) {
+        let promised = match mutant(Mutant::NackWithoutBallot) {
+            true => ballot,
+            false => self.promised,
+        };
+        out.send(Address::Process(from), Message::Nack { ballot, promised });
     }
 
     /// Lets go of the oldest votes that the disk has too.
@@ -190,9 +206,11 @@ impl Acceptor {
         out: &mut Outbox<Self>,
     ) {
         let to = Address::Process(from);
+        if mutant(Mutant::PromiseLowered) {
+            self.promised = self.promised.min(ballot);
+        }
         if ballot < self.promised {
-            let promised = self.promised;
-            out.send(to, Message::Nack { ballot, promised });
+            self.refuse(from, ballot, out);
             return;
         }
         if ballot > self.promised {
@@ -201,19 +219,19 @@ impl Acceptor {
                 out.send(to, Message::Busy { ballot, leader });
                 return;
             }
-            match mutant(Mutant::PromiseNotRecorded) {
-                true => self.promised = ballot,
-                false => self.record(Record::Promised { ballot }, out),
-            }
+            self.record(Record::Promised { ballot }, out);
             // The candidate shall have time to finish before the next one comes.
             self.leader = Some((ballot, now));
         }
         let start = match through {
+            None if mutant(Mutant::AskedInstanceIgnored) => {
+                self.watermarks.highest().through.next()
+            }
             // What is decided need not be proposed again; the watermark says so.
             None => asked.max(self.watermarks.highest().through.next()),
             Some(_) => asked.max(Instance(1)),
         };
-        if start < self.floor {
+        if start < self.floor && !mutant(Mutant::DiskNotAsked) {
             let last = self.floor.previous();
             let span = Span {
                 from: start,
@@ -230,6 +248,7 @@ impl Acceptor {
             from: start,
             through: through.unwrap_or(Instance(u64::MAX)),
         });
+        let votes = votes.skip(usize::from(mutant(Mutant::FirstVoteConcealed)));
         let (votes, cut) = first_page(votes, self.settings.batch_limit());
         out.send(
             to,
@@ -254,8 +273,10 @@ impl Acceptor {
     ) {
         let (ballot, instance) = (vote.ballot, vote.instance);
         if ballot < self.promised && !mutant(Mutant::VoteBelowPromise) {
-            let promised = self.promised;
-            out.send(Address::Process(from), Message::Nack { ballot, promised });
+            self.refuse(from, ballot, out);
+            if mutant(Mutant::RefusedVoteTold) {
+                self.tell(ballot, instance, out);
+            }
             return;
         }
         let watermark = Watermark {
@@ -276,7 +297,7 @@ impl Acceptor {
         let voted = self
             .votes
             .get(&instance)
-            .is_some_and(|(voted, _)| *voted == ballot);
+            .is_some_and(|(voted, _)| *voted == ballot || mutant(Mutant::VoteNotRenewed));
         if !voted {
             self.record(Record::Voted { vote }, out);
             let step = decided.0.saturating_sub(self.recorded.through.0);
@@ -301,6 +322,7 @@ impl Acceptor {
         let (_, spans) = self.accepted.get_or_insert((ballot, Vec::new()));
         match spans.last_mut() {
             Some(span) if span.through.next() == instance => span.through = instance,
+            Some(span) if mutant(Mutant::SpansJoined) => span.through = instance.max(span.through),
             Some(span) if (span.from..=span.through).contains(&instance) => {}
             _ => spans.push(Span {
                 from: instance,
@@ -332,7 +354,8 @@ impl Acceptor {
         let (leader, heard) = self.leader?;
         let another =
             (leader.proposer, leader.incarnation) != (candidate.proposer, candidate.incarnation);
-        (another && now.since(heard) < self.settings.lease()).then_some(leader)
+        let lately = now.since(heard) < self.settings.lease() || mutant(Mutant::BusyForEver);
+        (another && lately && !mutant(Mutant::BusyNeverSaid)).then_some(leader)
     }
 
     /// A learner lacks something and named this acceptor.
@@ -438,7 +461,10 @@ fn first_page(votes: impl Iterator<Item = Vote>, limit: usize) -> (Vec<Vote>, Op
         // The headroom of a datagram has room for the fields of the first vote.
         let size = vote.value.len() + if page.is_empty() { 0 } else { VOTE_FIELDS };
         if !page.is_empty() && taken + size > limit {
-            return (page, Some(vote.instance.previous()));
+            return match mutant(Mutant::PageClaimsTooMuch) {
+                true => (page, Some(vote.instance)),
+                false => (page, Some(vote.instance.previous())),
+            };
         }
         taken += size;
         page.push(vote);
@@ -503,10 +529,8 @@ impl Process for Acceptor {
                 self.handle_accept(now, from, vote, decided, out);
             }
             Message::Heartbeat { ballot, decided } => {
-                let to = Address::Process(from);
                 if ballot < self.promised {
-                    let promised = self.promised;
-                    out.send(to, Message::Nack { ballot, promised });
+                    self.refuse(from, ballot, out);
                     return;
                 }
                 self.leader = Some((ballot, now));
@@ -515,7 +539,7 @@ impl Process for Acceptor {
                     through: decided,
                 });
                 let buffer = self.buffer;
-                out.send(to, Message::Alive { ballot, buffer });
+                out.send(Address::Process(from), Message::Alive { ballot, buffer });
             }
             Message::Request {
                 acceptor,

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::jitter::Jitter;
 use super::message::{Address, Found, Lookup, Message, ProcessId, Progress, Role};
+use super::mutant::{Mutant, mutant};
 use super::outbox::{Outbox, Process};
 use super::session::Sessions;
 use super::settings::Settings;
@@ -162,7 +163,7 @@ impl Client {
             let bytes = rest.split_to(rest.len().min(piece));
             self.backlog_bytes += bytes.len() + Item::OVERHEAD;
             self.backlog.push_back(Queued {
-                continues: !rest.is_empty(),
+                continues: !rest.is_empty() && !mutant(Mutant::PieceEndsValue),
                 bytes,
                 submitted: now,
             });
@@ -280,6 +281,10 @@ impl Client {
         chunk.sent = now;
         chunk.again = true;
         self.resent = Some(now);
+        if mutant(Mutant::NumberedAnew) {
+            chunk.run.first = self.next;
+            self.next += u64::from(chunk.run.count);
+        }
         let run = chunk.run.clone();
         out.send(
             Address::Group(Role::Proposer),
@@ -336,6 +341,7 @@ impl Client {
         let mut freed = 0;
         while let Some(chunk) = self.chunks.front()
             && chunk.run.last() <= self.acknowledged
+            && (chunk.values > 0 || !mutant(Mutant::PiecesNotAcknowledged))
         {
             freed += 1;
             let chunk = self.chunks.pop_front().expect("there is a first");
@@ -440,7 +446,9 @@ impl Process for Client {
             ) => {
                 self.position = self.position.max(delivered);
                 for progress in sessions {
-                    if progress.session == self.session {
+                    let any = mutant(Mutant::AnySessionAcknowledges);
+                    let namesake = any && progress.session.client == self.session.client;
+                    if progress.session == self.session || namesake {
                         self.handle_progress(now, progress, out);
                     }
                 }
@@ -457,6 +465,11 @@ impl Process for Client {
                 if self.leader != Some(from) {
                     self.leader = Some(from);
                     self.silence = 0;
+                    if mutant(Mutant::ForgottenWithTheLeader) {
+                        self.chunks.clear();
+                        self.in_flight = 0;
+                        self.retransmit_at = None;
+                    }
                     if !self.chunks.is_empty() && self.chunks[0].sent < now {
                         self.resend(0, now, out);
                         self.arm(now);
@@ -479,7 +492,9 @@ impl Process for Client {
             // oldest again, and ask, which a mere repetition would not do.
             self.silence += 1;
             self.window = (self.window / 2).max(self.chunks[0].cost);
-            self.resend(0, now, out);
+            if !mutant(Mutant::SubmittedOnce) {
+                self.resend(0, now, out);
+            }
             self.inquire(now, out);
             self.arm(now);
         }

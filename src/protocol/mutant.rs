@@ -51,32 +51,193 @@ macro_rules! mutants {
 }
 
 mutants! {
+    // What an acceptor says before it is safe, or forgets.
+    /// A message leaves before what it speaks of is synced.
+    SendBeforeSync = "A1",
+    /// A failed sync is taken for a good one.
+    FailedSyncIgnored = "A2",
+    /// What a crash left behind is voted by without being synced once more.
+    RecoveredNotSynced = "A2",
+    /// New names in the directory are not made durable.
+    DirectoryNotSynced = "A3",
+    /// A log is cut at its first bad record, whether a crash or damage made it bad.
+    CutAtFirstDamage = "A4",
+    /// What a crash tore stays behind the end of the log.
+    TornTailLeft = "A4",
+    /// A record names records as synced that are being written with it.
+    SyncClaimedEarly = "A4",
+    /// A record counts whatever its number, as one written to the wrong place has it.
+    PositionNotChecked = "A5",
+    /// Whoever has an acceptor's id speaks for it, with whatever store.
+    StoreIgnored = "A8",
+    /// An acceptor's promise is not written down.
+    PromiseNotRecorded = "B3",
+    /// Promises are not read back at a restart, only votes.
+    PromiseForgottenAtRestart = "B3",
+    /// A vote is not written down.
+    VoteNotRecorded = "A1",
+    /// Of two votes for an instance in the log the older one is read back.
+    OldVoteRead = "B4",
+    /// Votes that are not written yet are not read back.
+    UnwrittenNotRead = "B4",
+
+    // Promises and votes.
     /// An acceptor votes in a ballot below the one it promised.
     VoteBelowPromise = "B3",
-    /// An acceptor's promise is not written down, and gone after a restart.
-    PromiseNotRecorded = "B3",
+    /// An acceptor that is asked for a lower ballot promises that one from then on.
+    PromiseLowered = "B3",
     /// A vote does not promise its ballot.
     VoteWithoutPromise = "B3",
+    /// A vote that was refused for a higher promise is told nevertheless.
+    RefusedVoteTold = "B6",
+    /// A vote of an older ballot passes for one of the new ballot.
+    VoteNotRenewed = "B6",
+    /// Votes for two instances are told as votes for all between them, too.
+    SpansJoined = "B12",
+    /// An acceptor leaves its first vote out of a promise.
+    FirstVoteConcealed = "B5",
+    /// A page of a promise claims to cover the instance that did not fit it.
+    PageClaimsTooMuch = "B5",
+    /// An acceptor promises from memory, though older votes are on its disk.
+    DiskNotAsked = "B4",
+    /// An acceptor begins its report where it likes, not where it was asked to.
+    AskedInstanceIgnored = "B5",
+    /// A refusal does not name the ballot that stands against it.
+    NackWithoutBallot = "B7",
+    /// A round however absurd is taken.
+    LeapTaken = "B13",
+
+    // Phase 1.
     /// A new leader proposes the lowest vote of an instance again, not the highest.
     LowestVote = "B4",
+    /// A new leader proposes the vote again that it heard of first.
+    FirstVoteHeard = "B4",
+    /// A new leader proposes the vote again that it heard of last.
+    LastVoteHeard = "B4",
+    /// A candidate heeds the votes of the first acceptor that answers, and no others.
+    OneReportOnly = "B4",
     /// A candidate takes the first page of a promise for all of it.
     FirstPageIsAll = "B5",
+    /// Pages of a promise add up over the gap between them.
+    PagesAddUp = "F3",
     /// A proposer uses the same incarnation, and so the same ballots, after a restart.
     BallotReused = "B2",
+    /// A candidate asks for the ballot again that it had before.
+    BallotStoodTwice = "B2",
+    /// A candidate goes on though a higher ballot has decided something since.
+    HigherWatermarkIgnored = "B11",
+    /// A proposer does not remember that it heard of a higher ballot.
+    HigherBallotForgotten = "B7",
+
+    // Leaders.
+    /// Acceptors put no candidate off, though a leader lives.
+    BusyNeverSaid = "F7",
+    /// Acceptors put candidates off for ever after they have heard a leader.
+    BusyForEver = "F7",
+    /// A leader that hears no quorum goes on leading.
+    DeafLeaderStays = "F7",
+    /// All back-offs are as short as can be, and all the same.
+    NoJitter = "B7",
+
+    // Phase 2.
     /// One acceptor less than a majority counts as a quorum.
     SmallQuorum = "B9",
+    /// A vote that a leader hears twice counts twice.
+    RepeatedVoteDecides = "B10",
+    /// What gets no votes in time is not proposed again.
+    OverdueNotSentAgain = "D1",
+    /// What gets no votes in time is given up for a no-op.
+    OverdueBecomesNoOp = "B11",
+    /// The watermark is the last instance decided, whatever lies open before it.
+    WatermarkOverGap = "F1",
+    /// The watermark is the last instance proposed.
+    WatermarkAtProposal = "F1",
+    /// A watermark that was heard gives way to a lower one.
+    WatermarkRegresses = "F1",
+    /// The window counts instances that were decided long ago.
+    WindowNeverReopens = "C10",
+    /// The past is not proposed again for a learner that is stuck.
+    PastNeverRepaired = "F2",
+    /// The past is proposed again as a single acceptor remembers it.
+    RepairWithoutQuorum = "F2",
+    /// The past is proposed again as late answers from before have it.
+    LatePageRepairs = "F2",
+
+    // From clients to batches.
+    /// A leader that does not know a client begins with whatever it hears first.
+    NumberingFromTheMiddle = "F6",
+    /// A leader proposes a client's values in the order in which they arrive.
+    ProposedOutOfOrder = "F6",
+    /// A batch grows beyond what a datagram holds.
+    BatchOverfull = "C8",
+    /// A client's values stand in their batch twice.
+    RunTwiceInBatch = "C8",
+
+    // Learners.
     /// A learner counts the votes of all ballots of an instance together.
     VotesAcrossBallots = "B12",
-    /// A watermark of one ballot decides the votes of every other one, too.
-    AnyBallotWatermark = "F1",
     /// A quorum's votes decide any proposal for the instance, whatever its ballot.
     AnyProposalDecided = "B12",
+    /// A learner keeps the first proposal for an instance and no other ballot's.
+    FirstProposalKept = "B12",
+    /// A vote that a learner hears twice counts twice.
+    RepeatedVoteCounts = "B10",
+    /// A watermark of one ballot decides the votes of every other one, too.
+    AnyBallotWatermark = "F1",
+    /// A learner leaves out an instance that it lacks as soon as it has the next.
+    GapSkipped = "C1",
+    /// A learner leaves out an instance that it has asked for in vain for a while.
+    GapSkippedInTheEnd = "C1",
+    /// A learner never asks for what it lacks.
+    GapNeverAskedFor = "C9",
+    /// A learner asks always the same acceptor.
+    OneAcceptorAsked = "C9",
+    /// A learner asks for nothing without a reason.
+    NeverAsksUnprompted = "C9",
+    /// Some learners take the values of a batch in another order.
+    OrderByProcess = "C7",
+    /// What comes while the reader stalls is lost to it.
+    StalledReaderSkipped = "F9",
+
+    // Sessions.
     /// A value that stands in the log twice is delivered twice.
     CopyDelivered = "C3",
     /// A client's values are delivered though an earlier one is missing.
     GapDelivered = "C3",
-    /// A message leaves before what it speaks of is synced.
-    SendBeforeSync = "A1",
+    /// A session begins with whichever of its values stands in the log first.
+    SessionBegunInTheMiddle = "C3",
+    /// A session that was forgotten begins again with its first value.
+    OldSessionBegunAgain = "F4",
+
+    // Acknowledgements and clients.
+    /// Values are acknowledged when they are proposed.
+    AcknowledgedTooSoon = "C5",
+    /// An acknowledgement that was lost is not repeated.
+    AcknowledgedOnce = "C5",
+    /// A client takes acknowledgements of its former sessions for its own.
+    AnySessionAcknowledges = "C5",
+    /// A client forgets what is not acknowledged when another proposer leads.
+    ForgottenWithTheLeader = "C5",
+    /// A client sends its values once.
+    SubmittedOnce = "C5",
+    /// A client gives its values new numbers when it sends them again.
+    NumberedAnew = "C3",
+    /// The pieces of a large value are not taken for acknowledged one by one.
+    PiecesNotAcknowledged = "F8",
+    /// Each piece of a large value ends it.
+    PieceEndsValue = "F8",
+
+    // Datagrams.
+    /// A damaged datagram is taken.
+    TagNotChecked = "D12",
+    /// The tag covers a datagram's header and nothing behind it.
+    TagOfHeaderOnly = "D2",
+    /// Datagrams of another cluster are taken.
+    ClusterIgnored = "D4",
+    /// Datagrams of a process with another configuration are taken.
+    ConfigurationIgnored = "B9",
+    /// Datagrams of another version are taken.
+    VersionIgnored = "E1",
 }
 
 impl fmt::Display for Mutant {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::message::{ProcessId, Role};
+use super::mutant::{Mutant, mutant};
 use super::quorum::AcceptorSet;
 
 /// The acceptors that a process counts, each by the store it was first heard with.
@@ -33,7 +34,7 @@ impl Roster {
             return false;
         }
         let store = *self.stores.entry(from.id).or_insert(from.incarnation);
-        if store == from.incarnation {
+        if store == from.incarnation || mutant(Mutant::StoreIgnored) {
             return true;
         }
         if self.refused != Some(from) {

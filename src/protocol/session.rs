@@ -136,7 +136,8 @@ impl Sessions {
         self.forget(Instance(instance.0.saturating_sub(self.lifetime)));
         let session = run.session;
         if !self.sessions.contains_key(&session) {
-            if run.birth < self.horizon || run.birth >= instance {
+            let old = run.birth < self.horizon && !mutant(Mutant::OldSessionBegunAgain);
+            if old || run.birth >= instance {
                 return Some(Progress {
                     session,
                     last: 0,
@@ -145,7 +146,8 @@ impl Sessions {
             }
             // A later run of a young session: a former leader's first proposal
             // was lost and this one was not. The first comes again.
-            if run.first != 1 {
+            let middle = mutant(Mutant::SessionBegunInTheMiddle);
+            if run.first != 1 && !middle {
                 return None;
             }
             if self.sessions.len() >= self.most {
@@ -156,6 +158,7 @@ impl Sessions {
             self.sessions.insert(
                 session,
                 State {
+                    last: run.first - 1,
                     instance,
                     ..State::default()
                 },

@@ -30,6 +30,7 @@ use super::lookup::Reader;
 use super::recovery::{self, Recovered};
 use super::segment::{self, Heading, IDENTITY_FILE, Identity, SECTOR, UNFINISHED_IDENTITY};
 use super::{Disk, StorageError, frame};
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Found, Instance, Lookup, Payloads, Record, Vote};
 
 /// Bytes of a segment, unless told otherwise.
@@ -181,13 +182,11 @@ impl<D: Disk> Log<D> {
         }
         let part = self.parts.last_mut().expect("one was pushed");
         let store = self.identity.store;
-        frame::write(
-            store,
-            self.next,
-            self.synced,
-            &self.scratch,
-            &mut part.frames,
-        );
+        let synced = match mutant(Mutant::SyncClaimedEarly) {
+            true => self.next - 1,
+            false => self.synced,
+        };
+        frame::write(store, self.next, synced, &self.scratch, &mut part.frames);
         part.last = self.next;
         let to = self.planned.offset + whole;
         self.gathered.push(Gathered {
@@ -437,6 +436,10 @@ impl<D: Disk> Log<D> {
     fn sync_file(&mut self, name: &str) -> Result<(), StorageError> {
         self.disk
             .sync(name)
+            .or_else(|error| match mutant(Mutant::FailedSyncIgnored) {
+                true => Ok(()),
+                false => Err(error),
+            })
             .map_err(|error| StorageError::from_io(&self.disk, "sync", name, error))
     }
 
@@ -447,6 +450,9 @@ impl<D: Disk> Log<D> {
     }
 
     fn sync_directory(&mut self) -> Result<(), StorageError> {
+        if mutant(Mutant::DirectoryNotSynced) {
+            return Ok(());
+        }
         self.disk
             .sync_directory()
             .map_err(|error| StorageError::from_io(&self.disk, "sync the directory", "", error))

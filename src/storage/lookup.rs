@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::frame::{self, Header};
 use super::index::{Block, Index};
 use super::{Disk, StorageError, segment};
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Found, Instance, Lookup, Payloads, Record, Span, Vote};
 
 /// How many blocks stay decoded.
@@ -44,7 +45,7 @@ impl Reader {
         let mut answer = Answer::new(lookup.bytes);
         for (vote, age) in unwritten.zip(0..) {
             let asked = |span: &Span| span.from <= vote.instance && vote.instance <= span.through;
-            if lookup.spans.iter().any(asked) {
+            if lookup.spans.iter().any(asked) && !mutant(Mutant::UnwrittenNotRead) {
                 answer.insert((u64::MAX, age), vote);
             }
         }
@@ -161,7 +162,7 @@ impl Answer {
             return;
         }
         if let Some((there, older)) = self.votes.get(&vote.instance) {
-            if *there > place {
+            if (*there > place) != mutant(Mutant::OldVoteRead) {
                 return;
             }
             self.bytes -= older.value.len();

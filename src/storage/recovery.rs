@@ -35,6 +35,7 @@ use super::frame::{self, Header};
 use super::index::Index;
 use super::segment::{self, Heading, SECTOR};
 use super::{Disk, StorageError};
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Payloads, Record};
 
 /// How much is read at once.
@@ -230,7 +231,10 @@ impl<D: Disk> Scan<'_, D> {
                 _ => None,
             };
             self.index.note(number, offset, to, instance);
-            (self.each)(record);
+            let forgotten = matches!(record, Record::Promised { .. });
+            if !forgotten || !mutant(Mutant::PromiseForgottenAtRestart) {
+                (self.each)(record);
+            }
             self.next += 1;
             offset = to;
         }
@@ -239,7 +243,7 @@ impl<D: Disk> Scan<'_, D> {
 
     /// Whether a header is that of the next record.
     fn is_expected(&self, header: &Header) -> bool {
-        header.position == self.next
+        (header.position == self.next || mutant(Mutant::PositionNotChecked))
             && header.synced_through < header.position
             && header.synced_through >= self.synced
     }
@@ -274,8 +278,10 @@ impl<D: Disk> Scan<'_, D> {
             );
         }
         let mut bytes = self.read(name, self.settled, offset - self.settled)?;
-        bytes.resize(bytes.len() + tail.len(), 0);
-        if bytes.is_empty() {
+        if !mutant(Mutant::TornTailLeft) {
+            bytes.resize(bytes.len() + tail.len(), 0);
+        }
+        if bytes.is_empty() || mutant(Mutant::RecoveredNotSynced) {
             return Ok(());
         }
         self.rewrite(name, self.settled, &bytes)
@@ -298,6 +304,9 @@ impl<D: Disk> Scan<'_, D> {
 
     /// Refuses a tail that no crash can have left; `tail` is not empty.
     fn judge(&mut self, name: &str, offset: u64, tail: &[u8]) -> Result<(), StorageError> {
+        if mutant(Mutant::CutAtFirstDamage) {
+            return Ok(());
+        }
         let mut padded = tail.to_vec();
         padded.resize(tail.len() + frame::HEADER, 0);
         if let Some(at) = self.names_as_synced(&padded) {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::{Event, Learner};
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Address, Message, Outbox, Role, Span, Time};
 
 /// When and whom to ask.
@@ -77,7 +78,7 @@ impl Learner {
             );
             out.event(Event::Stuck { instance: from });
         }
-        if self.asking.attempts > 0 {
+        if self.asking.attempts > 0 && !mutant(Mutant::OneAcceptorAsked) {
             self.next_acceptor();
         }
         // One that was restarted is no longer where it was; its group is.
@@ -85,6 +86,9 @@ impl Learner {
             Some(process) if !everyone && self.asking.attempts == 0 => Address::Process(process),
             _ => Address::Group(Role::Acceptor),
         };
+        if mutant(Mutant::GapNeverAskedFor) {
+            return;
+        }
         let bytes = (self.buffer / 4).clamp(64 << 10, 1 << 20);
         out.send(
             to,
@@ -156,7 +160,7 @@ impl Learner {
                 self.settings.catch_up * 5 / 4,
             );
         self.report(out);
-        if !self.open || self.asking.at.is_some() {
+        if !self.open || self.asking.at.is_some() || mutant(Mutant::NeverAsksUnprompted) {
             return;
         }
         self.next_acceptor();

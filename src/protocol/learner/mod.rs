@@ -30,7 +30,7 @@ use super::roster::Roster;
 use super::session::{Delivery, Sessions};
 use super::settings::Settings;
 use super::time::Time;
-use super::value::{Instance, runs};
+use super::value::{Instance, Run, runs};
 use super::watermarks::Watermarks;
 use acknowledging::Acknowledging;
 use asking::Asking;
@@ -183,7 +183,9 @@ impl Learner {
         let Some(tally) = self.tally(instance) else {
             return;
         };
-        if tally.proposals.iter().any(|(known, _)| *known == ballot) {
+        let first = mutant(Mutant::FirstProposalKept);
+        let known = |(known, _): &(Ballot, Bytes)| *known == ballot || first;
+        if tally.proposals.iter().any(known) {
             return;
         }
         // Whatever else is held, the next instance must be able to complete.
@@ -206,7 +208,8 @@ impl Learner {
             return;
         };
         let set = tally.voters(ballot);
-        set.insert(acceptor);
+        let twice = mutant(Mutant::RepeatedVoteCounts) && set.contains(acceptor);
+        set.insert(if twice { acceptor % 3 + 1 } else { acceptor });
         if membership.is_quorum(*set) {
             self.decided = self.decided.max(instance);
         }
@@ -245,7 +248,8 @@ impl Learner {
     /// Applies what is decided, in order, and looks to what is lacking.
     fn deliver(&mut self, now: Time, out: &mut Outbox<Self>) {
         let before = self.delivered;
-        while self.open
+        self.skip_gap();
+        while (self.open || mutant(Mutant::StalledReaderSkipped))
             && let Some(batch) = self.decision(0).cloned()
         {
             let tally = self.tallies.pop_front().expect("it was just decided");
@@ -253,9 +257,15 @@ impl Learner {
             self.delivered = self.delivered.next();
             self.target = self.target.max(self.delivered);
             let instance = self.delivered;
-            for run in runs(&batch) {
+            let mut runs: Vec<Run> = runs(&batch).collect();
+            if mutant(Mutant::OrderByProcess) && self.me.id.is_multiple_of(2) {
+                runs.reverse();
+            }
+            for run in runs {
                 let progress = self.sessions.apply(instance, &run, &mut |delivery| {
-                    out.event(Event::Delivered(delivery));
+                    if self.open || !mutant(Mutant::StalledReaderSkipped) {
+                        out.event(Event::Delivered(delivery));
+                    }
                 });
                 if let Some(progress) = progress {
                     self.acknowledging.touch(progress);
@@ -268,6 +278,18 @@ impl Learner {
         } else if self.delivered > before || self.asking.at.is_none() {
             self.asking.attempts = 0;
             self.asking.at = Some(now + self.back_off());
+        }
+    }
+
+    /// Leaves out an instance that is lacking when the one behind it is here: never
+    /// but for a seeded bug.
+    fn skip_gap(&mut self) {
+        let hurry = mutant(Mutant::GapSkipped);
+        let weary = mutant(Mutant::GapSkippedInTheEnd) && self.asking.attempts > 6;
+        if (hurry || weary) && self.decision(0).is_none() && self.decision(1).is_some() {
+            let tally = self.tallies.pop_front().expect("there is a second");
+            self.held -= tally.bytes();
+            self.delivered = self.delivered.next();
         }
     }
 
@@ -363,6 +385,13 @@ impl Process for Learner {
                     ballot,
                     through: decided,
                 });
+                for run in runs(value.bytes()).filter(|_| mutant(Mutant::AcknowledgedTooSoon)) {
+                    self.acknowledging.touch(Progress {
+                        session: run.session,
+                        last: run.last(),
+                        evicted: false,
+                    });
+                }
                 self.add_proposal(instance, ballot, value.bytes().clone());
                 self.deliver(now, out);
             }
@@ -419,6 +448,9 @@ impl Process for Learner {
                     acknowledged,
                 },
             ) => {
+                if mutant(Mutant::AcknowledgedOnce) {
+                    return;
+                }
                 let known = self.sessions.progress(session);
                 self.acknowledging.inquire(session, acknowledged, known);
             }

@@ -4,6 +4,7 @@
 use super::leader::Leader;
 use super::recovery::Recovery;
 use super::{Event, Proposer, Stage, announce};
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{AcceptorSet, Ballot, Instance, Outbox, ProcessId, Time};
 
 /// What a proposer has while it stands for election.
@@ -24,8 +25,10 @@ pub(super) struct Candidate {
 impl Proposer {
     /// Patience has ended: ask for a ballot.
     pub(super) fn stand(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let mine = self.highest.owner() == (self.me.id, self.me.incarnation);
+        let again = mine && mutant(Mutant::BallotStoodTwice);
         let ballot = Ballot {
-            round: self.highest.round + 1,
+            round: self.highest.round + u64::from(!again),
             proposer: self.me.id,
             incarnation: self.me.incarnation,
         };

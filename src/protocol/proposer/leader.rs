@@ -7,6 +7,7 @@ use super::recovery::Recovery;
 use super::submissions::Submissions;
 use super::{Event, Proposer, announce};
 use crate::protocol::jitter::Jitter;
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::roster::Roster;
 use crate::protocol::{
     AcceptorSet, Address, Ballot, Instance, Message, Outbox, Payload, ProcessId, Role, Settings,
@@ -179,7 +180,15 @@ impl Leader {
         jitter: &mut Jitter,
         out: &mut Outbox<Proposer>,
     ) {
-        let overdue = self.pipeline.overdue(now, settings, jitter);
+        let mut overdue = self.pipeline.overdue(now, settings, jitter);
+        for proposal in &mut overdue {
+            if mutant(Mutant::OverdueBecomesNoOp) {
+                proposal.value.clear();
+            }
+        }
+        if mutant(Mutant::OverdueNotSentAgain) {
+            return;
+        }
         self.send_again(overdue, out);
     }
 
@@ -198,7 +207,8 @@ impl Leader {
             .min(span.from.plus(Self::REPAIR_SPAN - 1));
         // One at a time, and to its end: pages are lost, and a repair that began
         // anew with each of the learner's requests might never end.
-        if span.from == Instance::ZERO || span.from > through || self.repair.is_some() {
+        let nothing = span.from == Instance::ZERO || span.from > through;
+        if nothing || self.repair.is_some() || mutant(Mutant::PastNeverRepaired) {
             return;
         }
         let ballot = self.ballot();
@@ -234,11 +244,12 @@ impl Leader {
             return;
         };
         // What is open-ended is a late page of phase 1: repairs ask for intervals.
-        if through.is_none() {
+        if through.is_none() && !mutant(Mutant::LatePageRepairs) {
             return;
         }
         let further = repair.recovery.add(from.id, first, through, votes);
-        if repair.recovery.is_complete(&settings.membership) {
+        if repair.recovery.is_complete(&settings.membership) || mutant(Mutant::RepairWithoutQuorum)
+        {
             self.propose_past(out);
         } else if further && let Some(gap) = repair.recovery.gap(from.id) {
             repair.attempts = 0;
@@ -301,7 +312,8 @@ impl Leader {
             // What this leader decided itself has votes of its ballot at a quorum.
             // Pages without one are late copies from phase 1, when there were none
             // yet: what they tell may be another value than the one decided since.
-            if instance > self.began && voted != self.ballot() {
+            let late = instance > self.began && voted != self.ballot();
+            if late && !mutant(Mutant::LatePageRepairs) {
                 continue;
             }
             bytes += value.len();

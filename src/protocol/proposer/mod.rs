@@ -21,6 +21,7 @@ use std::time::Duration;
 use super::ballot::Ballot;
 use super::jitter::Jitter;
 use super::message::{Address, Found, Lookup, Message, ProcessId, Role, Span, Vote, Watermark};
+use super::mutant::{Mutant, mutant};
 use super::outbox::{Outbox, Process};
 use super::quorum::AcceptorSet;
 use super::roster::Roster;
@@ -175,7 +176,7 @@ impl Proposer {
 
     /// A higher ballot was seen.
     fn note_ballot(&mut self, ballot: Ballot) {
-        if !ballot.leaps_over(self.highest) {
+        if !ballot.leaps_over(self.highest) && !mutant(Mutant::HigherBallotForgotten) {
             self.highest = self.highest.max(ballot);
         }
     }
@@ -423,7 +424,8 @@ impl Process for Proposer {
                 self.note_ballot(watermark.ballot);
                 // A higher ballot has decided something, perhaps another value
                 // than this ballot would find in reports from before that.
-                if self.mine().is_some_and(|mine| mine < watermark.ballot) {
+                let higher = self.mine().is_some_and(|mine| mine < watermark.ballot);
+                if higher && !mutant(Mutant::HigherWatermarkIgnored) {
                     self.follow(now, out);
                 } else {
                     self.handle_promise(now, from, ballot, (first, through), votes, out);
@@ -501,7 +503,8 @@ impl Process for Proposer {
                 leader.ask_overdue(now, settings, &self.roster, out);
                 if leader.heartbeat_at() <= now {
                     let heard = leader.hears(now, settings);
-                    if settings.membership.is_quorum(heard) {
+                    let deaf = !settings.membership.is_quorum(heard);
+                    if !deaf || mutant(Mutant::DeafLeaderStays) {
                         leader.beat(now, settings, out);
                     } else {
                         self.complain(now, heard);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::flow::Flow;
 use crate::protocol::jitter::Jitter;
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{AcceptorSet, Ballot, Instance, Membership, Settings, Span, Time};
 
 /// The open instances of a leader.
@@ -84,7 +85,11 @@ impl Pipeline {
 
     /// Everything through here is decided.
     pub fn decided(&self) -> Instance {
-        self.decided
+        match self.decided {
+            _ if mutant(Mutant::WatermarkOverGap) => self.highest_decided,
+            _ if mutant(Mutant::WatermarkAtProposal) => self.sent_through,
+            decided => decided,
+        }
     }
 
     /// How many instances are open.
@@ -118,7 +123,9 @@ impl Pipeline {
     pub fn has_room(&self, now: Time, length: usize, settings: &Settings) -> bool {
         let on_the_way = usize::try_from(self.sent_through.0 - self.decided.0).unwrap_or(0);
         let quorum = settings.membership.quorum();
-        on_the_way < settings.window as usize
+        let closed = mutant(Mutant::WindowNeverReopens) && self.next.0 > settings.window.into();
+        !closed
+            && on_the_way < settings.window as usize
             && self
                 .flow
                 .admits(now, Settings::buffer_cost(length), on_the_way, quorum)
@@ -176,6 +183,8 @@ impl Pipeline {
             return Vec::new();
         }
         for (&instance, open) in self.open.range_mut(span.from..=span.through) {
+            let twice = mutant(Mutant::RepeatedVoteDecides) && open.voters.contains(acceptor);
+            let acceptor = if twice { acceptor % 3 + 1 } else { acceptor };
             // Votes in this ballot answer what was sent in this ballot.
             if open.times > 0 && open.voters.insert(acceptor) {
                 self.voted = now;

@@ -47,7 +47,8 @@ impl Coverage {
             return;
         }
         self.0.retain(|&(first, last)| {
-            let apart = last.saturating_add(1) < low || high.saturating_add(1) < first;
+            let apart = (last.saturating_add(1) < low || high.saturating_add(1) < first)
+                && !mutant(Mutant::PagesAddUp);
             if !apart {
                 low = low.min(first);
                 high = high.max(last);
@@ -124,8 +125,9 @@ impl Recovery {
             let higher = self
                 .votes
                 .get(&vote.instance)
-                .is_none_or(|(ballot, _)| (vote.ballot > *ballot) != mutant(Mutant::LowestVote));
-            if wanted && higher && vote.ballot <= self.ballot {
+                .is_none_or(|(ballot, _)| outranks(vote.ballot, *ballot));
+            let heeded = self.covered.len() == 1 || !mutant(Mutant::OneReportOnly);
+            if wanted && higher && heeded && vote.ballot <= self.ballot {
                 let value = vote.value.bytes().clone();
                 self.votes.insert(vote.instance, (vote.ballot, value));
             }
@@ -207,6 +209,17 @@ impl Recovery {
     /// without a vote free.
     pub fn into_votes(self) -> BTreeMap<Instance, (Ballot, Bytes)> {
         self.votes
+    }
+}
+
+/// Whether the vote of one ballot is to be proposed again rather than that of
+/// another: the higher one, and only that keeps what may have been chosen.
+fn outranks(ballot: Ballot, other: Ballot) -> bool {
+    match ballot > other {
+        _ if mutant(Mutant::LowestVote) => ballot < other,
+        _ if mutant(Mutant::FirstVoteHeard) => false,
+        _ if mutant(Mutant::LastVoteHeard) => true,
+        higher => higher,
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Payloads, ProcessId, Run, Session, Settings, Time};
 
 /// The submissions a proposer holds.
@@ -101,7 +102,8 @@ impl Submissions {
             // Behind what the client knows, never in the middle: a leader that
             // skipped something would take all retries for old.
             let behind = backlog.acknowledged.saturating_add(1);
-            let next = backlog.next.get_or_insert(behind);
+            let middle = mutant(Mutant::NumberingFromTheMiddle).then_some(run.first);
+            let next = backlog.next.get_or_insert(middle.unwrap_or(behind));
             *next = behind.max(*next);
         }
         let first = run.first;
@@ -213,7 +215,8 @@ impl Submissions {
             while let Some(first) = backlog.ready() {
                 let run = &backlog.runs[&first];
                 let size = run.items.len() + Settings::RUN_HEADROOM;
-                if !batch.is_empty() && batch.len() + size > limit {
+                let full = batch.len() + size > limit && !mutant(Mutant::BatchOverfull);
+                if !batch.is_empty() && full {
                     backlog.queued = true;
                     self.ready.push_front(session);
                     return batch;
@@ -222,6 +225,9 @@ impl Submissions {
                 self.bytes -= cost(&run);
                 backlog.held -= cost(&run);
                 run.encode_into(&mut batch);
+                if mutant(Mutant::RunTwiceInBatch) {
+                    run.encode_into(&mut batch);
+                }
                 let next = run.last().saturating_add(1);
                 backlog.next = Some(next);
                 self.bytes -= backlog.drop_below(next);
@@ -252,6 +258,9 @@ impl Backlog {
     /// The key of a run that continues what was proposed, if it is here.
     fn ready(&self) -> Option<u64> {
         let next = self.next?;
+        if mutant(Mutant::ProposedOutOfOrder) {
+            return self.runs.range(next..).next().map(|(first, _)| *first);
+        }
         let (first, run) = self.runs.range(..=next).next_back()?;
         (run.last() >= next).then_some(*first)
     }
