@@ -114,6 +114,7 @@ fn class(violation: &Violation) -> String {
         Kind::Safety => "safety",
         Kind::Liveness => "liveness",
         Kind::Panic => "panic",
+        Kind::Unmet => unreachable!("a seed expects nothing of its own"),
     };
     let mut words = String::new();
     for word in violation.what.split_whitespace() {

@@ -199,7 +199,7 @@ fn a_vote_of_an_old_ballot_below_a_new_watermark_is_not_decided() {
     }
     cluster.submit(2, now, "new");
     finish(&mut cluster, 5, 12);
-    cluster.lose_no_more();
+    cluster.meddle_no_more();
     cluster.network().mend();
     cluster.add(Role::Learner, 3);
     let third = cluster.node(Role::Learner, 3);
@@ -227,7 +227,7 @@ fn a_hole_below_the_watermark_is_repaired() {
     submit(&mut cluster, 100);
     let leader = wait_for_leader(&mut cluster);
     finish(&mut cluster, 10, 200);
-    cluster.lose_no_more();
+    cluster.meddle_no_more();
     let first = cluster.node(Role::Acceptor, 1);
     cluster.crash(first).unwrap();
     cluster.crash(leader).unwrap();
@@ -256,7 +256,7 @@ fn pages_of_a_promise_get_lost() {
     });
     pass(&mut cluster, Duration::from_millis(200));
     cluster.crash(leader).unwrap();
-    cluster.lose_no_more();
+    cluster.meddle_no_more();
     let mut page = 0;
     cluster.lose_when(move |passage| {
         if !matches!(passage.message, Message::Promise { .. }) {

@@ -292,6 +292,28 @@ pub enum Message {
 }
 
 impl Message {
+    /// All names.
+    pub const NAMES: [&str; 18] = [
+        "submit",
+        "inquire",
+        "acknowledge",
+        "credit",
+        "missing",
+        "prepare",
+        "promise",
+        "nack",
+        "busy",
+        "accept",
+        "accepted",
+        "heartbeat",
+        "alive",
+        "following",
+        "request",
+        "votes",
+        "stuck",
+        "listening",
+    ];
+
     /// A short name for logs, traces and counters.
     pub fn name(&self) -> &'static str {
         match self {

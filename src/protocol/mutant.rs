@@ -292,6 +292,14 @@ pub fn mutant(_mutant: Mutant) -> bool {
     false
 }
 
+/// The mutant that lives on this thread: never one in a release build.
+pub fn selected() -> Option<Mutant> {
+    #[cfg(debug_assertions)]
+    return SELECTED.get();
+    #[cfg(not(debug_assertions))]
+    None
+}
+
 /// Lets a mutant live on this thread from now on, or none.
 #[cfg(debug_assertions)]
 pub fn select(mutant: Option<Mutant>) {

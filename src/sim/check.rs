@@ -121,6 +121,18 @@ impl Checker {
             .map_or(Instance::ZERO, |(&instance, _)| instance)
     }
 
+    /// What is chosen for an instance: a batch, empty for a no-op.
+    pub fn chosen(&self, instance: Instance) -> Option<&Bytes> {
+        self.chosen.get(&instance).map(|(_, batch)| batch)
+    }
+
+    /// The last instance that anybody proposed for.
+    pub fn proposed_last(&self) -> Instance {
+        self.proposals
+            .last_key_value()
+            .map_or(Instance::ZERO, |(&(instance, _), _)| instance)
+    }
+
     /// Whether the latest votes of the acceptors alone show everything that is
     /// chosen. After changes of leader they need not: then a leader must propose
     /// the past again before a newcomer can learn it.

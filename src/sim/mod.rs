@@ -27,6 +27,8 @@ pub mod network;
 pub mod node;
 pub mod plan;
 pub mod random;
+pub mod scenario;
+pub mod shrink;
 pub mod trace;
 
 use std::collections::BTreeMap;
@@ -76,6 +78,8 @@ pub enum Kind {
     Liveness,
     /// An assertion failed.
     Panic,
+    /// A scenario's own expectation was not met.
+    Unmet,
 }
 
 /// A broken promise, with what a person needs to find out why.
@@ -127,41 +131,71 @@ pub fn run(seed: u64, aloud: bool) -> Result<Report, Box<Violation>> {
 /// Runs a plan with the chance of a seed.
 pub fn run_plan(seed: u64, plan: &Plan, aloud: bool) -> Result<Report, Box<Violation>> {
     let mut cluster = Cluster::new(seed, plan.cluster.clone(), aloud);
-    let outcome = catch_unwind(AssertUnwindSafe(|| live(seed, plan, &mut cluster)));
-    let (kind, what) = match outcome {
-        Ok(Ok(recovery)) => {
-            return Ok(Report {
-                seed,
-                digest: cluster.trace().digest(),
-                steps: cluster.steps(),
-                time: cluster.now(),
-                recovery,
-                values: cluster.checker().log().len(),
-                struck: cluster.struck(),
-            });
-        }
+    run_cluster(seed, plan, &mut cluster)
+}
+
+/// Runs a plan in a cluster that was made for it.
+pub fn run_cluster(
+    seed: u64,
+    plan: &Plan,
+    cluster: &mut Cluster,
+) -> Result<Report, Box<Violation>> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| live(seed, plan, cluster)));
+    let broken = match outcome {
+        Ok(Ok(recovery)) => return Ok(report(seed, cluster, recovery)),
         Ok(Err(broken)) => broken,
-        Err(panic) => {
-            let words = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).into()));
-            (Kind::Panic, words.unwrap_or_else(|| "without words".into()))
-        }
+        Err(panic) => Broken::panic(panic),
     };
-    Err(Box::new(Violation {
+    let words = format!("{:?}\n{:?}", plan.cluster, plan.faults);
+    Err(violation(seed, words, broken, cluster))
+}
+
+/// What a run came to.
+fn report(seed: u64, cluster: &Cluster, recovery: Duration) -> Report {
+    Report {
         seed,
-        kind,
-        what,
+        digest: cluster.trace().digest(),
+        steps: cluster.steps(),
+        time: cluster.now(),
+        recovery,
+        values: cluster.checker().log().len(),
+        struck: cluster.struck(),
+    }
+}
+
+/// What a person needs to find out why a promise was broken.
+fn violation(seed: u64, plan: String, broken: Broken, cluster: &Cluster) -> Box<Violation> {
+    Box::new(Violation {
+        seed,
+        kind: broken.kind,
+        what: broken.what,
         at: cluster.now(),
-        plan: format!("{:?}\n{:?}", plan.cluster, plan.faults),
+        plan,
         trace: cluster.trace().last_lines(),
         processes: cluster.summary(),
-    }))
+    })
 }
 
 /// A promise that was broken.
-type Broken = (Kind, String);
+#[derive(Clone, Debug)]
+struct Broken {
+    kind: Kind,
+    what: String,
+}
+
+impl Broken {
+    /// What a panic says.
+    fn panic(panic: Box<dyn std::any::Any + Send>) -> Broken {
+        let words = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).into()));
+        Broken {
+            kind: Kind::Panic,
+            what: words.unwrap_or_else(|| "without words".into()),
+        }
+    }
+}
 
 /// A run from its beginning to its end; says how long the recovery took.
 fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broken> {
@@ -199,7 +233,7 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
 fn join_late(plan: &Plan, cluster: &mut Cluster) -> Result<(), Broken> {
     // Without a proposer nobody can repair the past, so it must need no repair.
     let settled = cluster.now() + Duration::from_secs(3);
-    cluster.run(settled, |_| false).map_err(safety)?;
+    cluster.run_up_to(settled).map_err(safety)?;
     let acceptors = cluster.nodes_of(Role::Acceptor);
     let all_there = cluster.checker().is_plain_to_see()
         && !plan.faults.leave_cut_off
@@ -228,15 +262,12 @@ fn finish(cluster: &mut Cluster, patience: Duration) -> Result<(), Broken> {
     let slice = Duration::from_millis(10);
     while !cluster.is_complete() {
         if cluster.now() >= deadline {
-            return Err((
-                Kind::Liveness,
-                format!(
-                    "not done {patience:?} after all healed: chosen through {}, last {}; {}",
-                    cluster.checker().chosen_through(),
-                    cluster.checker().chosen_last(),
-                    cluster.unfinished().join(", ")
-                ),
-            ));
+            return Err(liveness(format!(
+                "not done {patience:?} after all healed: chosen through {}, last {}; {}",
+                cluster.checker().chosen_through(),
+                cluster.checker().chosen_last(),
+                cluster.unfinished().join(", ")
+            )));
         }
         cluster
             .run(cluster.now() + slice, |_| false)
@@ -249,13 +280,22 @@ fn finish(cluster: &mut Cluster, patience: Duration) -> Result<(), Broken> {
 fn check_storm(cluster: &Cluster) -> Result<(), Broken> {
     match cluster.steps() > MOST_STEPS {
         false => Ok(()),
-        true => Err((
-            Kind::Liveness,
-            format!("{MOST_STEPS} happenings and no end: a storm"),
-        )),
+        true => Err(liveness(format!(
+            "{MOST_STEPS} happenings and no end: a storm"
+        ))),
     }
 }
 
 fn safety(what: String) -> Broken {
-    (Kind::Safety, what)
+    Broken {
+        kind: Kind::Safety,
+        what,
+    }
+}
+
+fn liveness(what: String) -> Broken {
+    Broken {
+        kind: Kind::Liveness,
+        what,
+    }
 }

@@ -196,7 +196,7 @@ impl Cluster {
     /// Changes the network and makes syncs reliable: the end of bad weather.
     pub fn calm(&mut self, network: NetworkOptions) {
         self.network.mend();
-        self.network.set_options(network);
+        self.set_network(network);
         self.options.sync_failure = 0.0;
     }
 }

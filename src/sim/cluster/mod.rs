@@ -26,7 +26,7 @@ use super::deed::Deed;
 use super::disk::{Disk, Opening};
 use super::history::History;
 use super::name::Name;
-use super::network::Network;
+use super::network::{Network, NetworkOptions};
 use super::node::{Clock, Inbox, Input, Machine, Node, State};
 use super::random::Random;
 use super::trace::Trace;
@@ -40,7 +40,7 @@ use crate::wire::Scope;
 
 pub use options::ClusterOptions;
 use queue::{Happening, Planned};
-pub use transit::{Filter, Passage};
+pub use transit::{Filter, Meddling, Passage};
 
 /// A whole cluster.
 pub struct Cluster {
@@ -289,14 +289,27 @@ impl Cluster {
         &mut self.network
     }
 
+    /// What it is made of, and how its network is now.
+    pub fn options(&self) -> &ClusterOptions {
+        &self.options
+    }
+
+    /// Changes how the network behaves; paths that are cut stay cut.
+    pub fn set_network(&mut self, network: NetworkOptions) {
+        self.network.set_options(network.clone());
+        self.options.network = network;
+    }
+
     /// What happened.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// Has every accident and every deed written down from now on.
-    pub fn write_down(&mut self) {
-        self.chance.write_down();
+    /// A cluster that writes down every accident.
+    pub fn recorded(seed: u64, options: ClusterOptions) -> Cluster {
+        let mut chance = Chance::default();
+        chance.write_down();
+        Cluster::with_chance(seed, options, chance, false)
     }
 
     /// The accidents that were written down.
@@ -335,7 +348,15 @@ impl Cluster {
     }
 
     /// Loses the datagrams that the filter picks, from now on.
-    pub fn lose_when(&mut self, filter: impl FnMut(Passage<'_>) -> bool + 'static) {
+    pub fn lose_when(&mut self, mut filter: impl FnMut(Passage<'_>) -> bool + 'static) {
+        self.meddle(move |passage| match filter(passage) {
+            true => Meddling::Lose,
+            false => Meddling::None,
+        });
+    }
+
+    /// Does to datagrams what the filter says, from now on.
+    pub fn meddle(&mut self, filter: impl FnMut(Passage<'_>) -> Meddling + 'static) {
         self.filters.push(Box::new(filter));
     }
 
@@ -358,7 +379,7 @@ impl Cluster {
     }
 
     /// Takes all filters away.
-    pub fn lose_no_more(&mut self) {
+    pub fn meddle_no_more(&mut self) {
         self.filters.clear();
     }
 
@@ -383,6 +404,16 @@ impl Cluster {
             }
         }
         Ok(true)
+    }
+
+    /// Lets everything happen that happens before this time. What is done to the
+    /// cluster then comes before whatever happens at the same moment.
+    pub fn run_up_to(&mut self, time: Time) -> Finding {
+        while self.next_happening().is_some_and(|at| at < time) {
+            self.step()?;
+        }
+        self.pass(time);
+        Ok(())
     }
 
     /// Lets time pass without anything happening in between.

@@ -7,7 +7,7 @@ use crate::sim::chance::{Chance, STEADY};
 use crate::sim::network::NetworkOptions;
 
 /// What a simulated cluster is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClusterOptions {
     /// How many proposers.
     pub proposers: u16,

@@ -1,6 +1,7 @@
 //! The way of a datagram from one process into the sockets of others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -26,8 +27,19 @@ pub struct Passage<'a> {
     pub message: &'a Message,
 }
 
-/// Decides which datagrams are lost on purpose: true means lost.
-pub type Filter = Box<dyn FnMut(Passage<'_>) -> bool>;
+/// What is done on purpose to a datagram on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddling {
+    /// Nothing.
+    None,
+    /// It is lost.
+    Lose,
+    /// It takes so much longer.
+    Delay(Duration),
+}
+
+/// Decides what is done on purpose to datagrams.
+pub type Filter = Box<dyn FnMut(Passage<'_>) -> Meddling>;
 
 impl Cluster {
     /// A datagram reaches a host.
@@ -131,9 +143,13 @@ impl Cluster {
                 message,
             };
             // Every filter looks, so that those which count see all of it.
-            let mut lost = false;
+            let (mut lost, mut later) = (false, Duration::ZERO);
             for filter in &mut self.filters {
-                lost |= filter(passage);
+                match filter(passage) {
+                    Meddling::None => {}
+                    Meddling::Lose => lost = true,
+                    Meddling::Delay(longer) => later += longer,
+                }
             }
             let parcel = self.record_leave(&sent, receiver, false);
             if lost {
@@ -155,13 +171,20 @@ impl Cluster {
                 number,
                 to: self.nodes[receiver].who,
             };
-            self.send_one(way, index, receiver, port, waiting);
+            self.send_one(way, later, (index, receiver), port, waiting);
         }
         Ok(())
     }
 
     /// Sends one copy to one receiver, as the network has it.
-    fn send_one(&mut self, way: Way, from: usize, to: usize, port: Option<u64>, waiting: Waiting) {
+    fn send_one(
+        &mut self,
+        way: Way,
+        later: Duration,
+        (from, to): (usize, usize),
+        port: Option<u64>,
+        waiting: Waiting,
+    ) {
         if self.network.is_cut(from, to, port.is_none()) {
             self.lose("partition", from, to, waiting);
             return;
@@ -171,14 +194,14 @@ impl Cluster {
             self.network.course(self.now, from, to, waiting.bytes.len())
         });
         if course.lost {
-            let kind = match self.network.lost_by_size() > by_size {
-                true => "loss by size",
-                false => "loss",
-            };
-            self.lose(kind, from, to, waiting);
+            // Told again it is a loss like any other, so the trace names it so.
+            if self.network.lost_by_size() > by_size {
+                self.strike("loss by size");
+            }
+            self.lose("loss", from, to, waiting);
             return;
         }
-        let at = self.now + course.takes;
+        let at = self.now + course.takes + later;
         if let Some(after) = course.again {
             self.strike("duplication");
             let mut waiting = waiting.clone();
