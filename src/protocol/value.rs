@@ -11,12 +11,24 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The number of one decision in the log, from 1.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Instance(pub u64);
 
+impl<'de> Deserialize<'de> for Instance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Instance, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        match number <= Instance::LAST.0 {
+            true => Ok(Instance(number)),
+            false => Err(serde::de::Error::custom("no log comes this far")),
+        }
+    }
+}
+
 impl Instance {
+    /// No log comes this far, and no message or record from beyond is read: where
+    /// instances are added up, nothing overflows.
+    pub const LAST: Instance = Instance(1 << 62);
+
     /// The place before the first instance.
     pub const ZERO: Instance = Instance(0);
 
@@ -345,6 +357,18 @@ mod tests {
         let items: Vec<Item> = read[1].items().collect();
         assert!(items[0].continues && items[0].bytes.len() == 70_000);
         assert!(!items[1].continues && items[1].bytes[..] == b"end"[..]);
+    }
+
+    #[test]
+    fn no_instance_is_read_from_beyond_the_last() {
+        let read = |instance: Instance| {
+            postcard::to_stdvec(&instance)
+                .and_then(|bytes| postcard::from_bytes::<Instance>(&bytes))
+        };
+        assert_eq!(read(Instance::LAST), Ok(Instance::LAST));
+        for beyond in [Instance::LAST.next(), Instance(u64::MAX)] {
+            assert!(read(beyond).is_err());
+        }
     }
 
     #[test]
