@@ -289,12 +289,7 @@ impl Acceptor {
             through: decided,
         };
         self.watermarks.note(watermark);
-        let ahead = self
-            .watermarks
-            .highest()
-            .through
-            .max(self.highest)
-            .plus(Self::MAX_AHEAD);
+        let ahead = self.watermarks.highest().through.plus(Self::MAX_AHEAD);
         if instance == Instance::ZERO || instance > ahead {
             return;
         }

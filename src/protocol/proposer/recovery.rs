@@ -22,7 +22,7 @@ use super::Proposer;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::roster::Roster;
 use crate::protocol::{
-    AcceptorSet, Address, Ballot, Instance, Membership, Message, Outbox, Role, Vote,
+    Acceptor, AcceptorSet, Address, Ballot, Instance, Membership, Message, Outbox, Role, Vote,
 };
 
 /// A phase 1 in progress.
@@ -77,6 +77,11 @@ impl Coverage {
 }
 
 impl Recovery {
+    /// How far behind the first instance asked for a report may reach: as far as
+    /// acceptors vote ahead of a watermark they have told of. Every instance up to
+    /// the last vote is proposed, so one stray vote must not make that a long way.
+    const MAX_AHEAD: u64 = Acceptor::MAX_AHEAD;
+
     /// Begins phase 1 of `ballot` for the instances `from..=through`, or all from
     /// `from` on.
     pub fn new(ballot: Ballot, from: Instance, through: Option<Instance>) -> Recovery {
@@ -116,6 +121,12 @@ impl Recovery {
         through: Option<Instance>,
         votes: Vec<Vote>,
     ) -> bool {
+        let far = self.from.plus(Self::MAX_AHEAD);
+        if from > far || votes.iter().any(|vote| vote.instance > far) {
+            // The whole page, not the vote: a report with a vote left out would be a lie.
+            log::warn!("acceptor {acceptor} reports votes behind {far}: not counted");
+            return false;
+        }
         let before = self.gap(acceptor);
         let through = through.filter(|_| !mutant(Mutant::FirstPageIsAll));
         self.covered.entry(acceptor).or_default().add(from, through);
@@ -296,6 +307,21 @@ mod tests {
         assert_eq!(recovery.gap(1), Some(Instance(4)));
         recovery.skip_to(Instance(6));
         assert!(recovery.is_complete(&three()));
+    }
+
+    #[test]
+    fn a_report_from_far_beyond_is_not_counted() {
+        let mut recovery = Recovery::new(ballot(9), Instance(1), None);
+        let far = Recovery::MAX_AHEAD + 2;
+        recovery.add(2, Instance(1), None, vec![]);
+        assert!(!recovery.add(1, Instance(1), None, vec![vote(far, 1, "stray")]));
+        assert!(!recovery.add(1, Instance(far), None, vec![]));
+        assert!(!recovery.is_complete(&three()));
+        // The watermark moves on, and it is far no longer.
+        recovery.skip_to(Instance(2));
+        assert!(recovery.add(1, Instance(1), None, vec![vote(far, 1, "near")]));
+        assert!(recovery.is_complete(&three()));
+        assert_eq!(recovery.into_votes().len(), 1);
     }
 
     #[test]
