@@ -609,6 +609,28 @@ fn a_client_sends_again_until_a_learner_acknowledges() {
 }
 
 #[test]
+fn a_client_refused_before_it_knows_where_the_log_stands_does_not_ask_for_ever() {
+    let me = process(Role::Client, 1);
+    let mut c1 = Bench {
+        role: Client::new(me, settings(), 1, Time::ZERO),
+    };
+    let refusal = Message::Acknowledge {
+        delivered: Instance(5),
+        sessions: vec![Progress {
+            session: Session {
+                client: 1,
+                incarnation: me.incarnation,
+            },
+            last: 3,
+            evicted: true,
+        }],
+    };
+    c1.hear(at(1), process(Role::Learner, 1), refusal);
+    c1.role.handle_timeout(at(1), &mut Outbox::new());
+    assert!(c1.role.next_timeout().is_none_or(|due| due > at(1)));
+}
+
+#[test]
 fn an_evicted_client_says_that_the_outcome_is_unknown_only_when_it_is() {
     let evicted = |session, last| Message::Acknowledge {
         delivered: Instance(9),

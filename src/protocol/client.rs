@@ -405,6 +405,7 @@ impl Client {
         self.begin_session();
         self.birth = Some(self.position);
         self.renewed = self.position;
+        self.inquire_at = None;
         out.event(Event::Evicted { lost });
     }
 
