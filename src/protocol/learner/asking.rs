@@ -24,8 +24,8 @@ pub(super) struct Asking {
 }
 
 impl Learner {
-    /// Spans in one request.
-    const MAX_SPANS: usize = 32;
+    /// Spans in one request: they fit the smallest datagram.
+    const MAX_SPANS: usize = 24;
 
     /// A gap up to this many instances is asked for in front of everybody.
     const SMALL_GAP: u64 = 64;

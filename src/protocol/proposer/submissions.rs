@@ -67,8 +67,8 @@ impl Submissions {
     /// How long to wait before telling a client again that something is missing.
     const REPEAT: Duration = Duration::from_millis(5);
 
-    /// Gaps that are told at once.
-    const MAX_GAPS: usize = 32;
+    /// Gaps that are told at once: they fit the smallest datagram.
+    const MAX_GAPS: usize = 24;
 
     /// Takes in a run. `leading`: it is to be proposed by this process.
     pub fn add(
