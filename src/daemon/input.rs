@@ -173,7 +173,7 @@ impl Reader {
 
 /// Cuts chunks into lines.
 #[derive(Debug)]
-struct Splitter {
+pub struct Splitter {
     limit: usize,
     /// How many lines were seen, whole ones.
     seen: u64,
@@ -184,7 +184,8 @@ struct Splitter {
 }
 
 impl Splitter {
-    fn new(limit: usize) -> Splitter {
+    /// Lines longer than `limit` bytes are named and not kept.
+    pub fn new(limit: usize) -> Splitter {
         Splitter {
             limit,
             seen: 0,
@@ -193,7 +194,8 @@ impl Splitter {
         }
     }
 
-    fn feed(&mut self, mut chunk: Bytes) -> Vec<Line> {
+    /// The lines that end in this chunk.
+    pub fn feed(&mut self, mut chunk: Bytes) -> Vec<Line> {
         let mut lines = Vec::new();
         while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
             let part = chunk.split_to(end);
@@ -205,7 +207,8 @@ impl Splitter {
         lines
     }
 
-    fn finish(&mut self) -> Vec<Line> {
+    /// The last line, if the input ends without a line feed.
+    pub fn finish(&mut self) -> Vec<Line> {
         match self.length {
             0 => Vec::new(),
             _ => vec![self.line(Bytes::new())],

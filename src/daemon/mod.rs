@@ -50,6 +50,7 @@ pub use client::{Workload, run_client};
 pub use command::{Command, Common};
 pub use failure::Failure;
 pub use faults::Faults;
+pub use input::{Line, Splitter};
 pub use learner::{Print, run_learner};
 pub use proposer::run_proposer;
 
