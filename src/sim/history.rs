@@ -228,12 +228,9 @@ impl History {
 
     /// Adds a process. Two processes may have one name in the world, but not here.
     pub fn add_host(&mut self, name: &str, role: Role) -> usize {
-        let twins = |name: &str| self.hosts.iter().any(|host| host.name == name);
         let mut unique = name.to_string();
-        let mut count = 1;
-        while twins(&unique) {
-            count += 1;
-            unique = format!("{name}({count})");
+        while self.hosts.iter().any(|host| host.name == unique) {
+            unique.push('\'');
         }
         self.hosts.push(Host {
             name: unique,
@@ -379,7 +376,7 @@ mod tests {
             history.add_host("p1", Role::Proposer);
         }
         let names: Vec<&str> = history.hosts().iter().map(|h| h.name.as_str()).collect();
-        assert_eq!(names, ["p1", "p1(2)", "p1(3)"]);
+        assert_eq!(names, ["p1", "p1'", "p1''"]);
     }
 
     #[test]

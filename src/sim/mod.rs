@@ -19,6 +19,7 @@ pub mod chance;
 pub mod check;
 pub mod cluster;
 pub mod deed;
+pub mod diagram;
 pub mod disk;
 pub mod fault;
 pub mod history;
@@ -28,6 +29,7 @@ pub mod node;
 pub mod plan;
 pub mod random;
 pub mod scenario;
+pub mod shiviz;
 pub mod shrink;
 pub mod trace;
 

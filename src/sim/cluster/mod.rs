@@ -324,6 +324,7 @@ impl Cluster {
 
     /// Adds a line to the trace that says what others do, and is no part of the digest.
     pub fn remark(&mut self, remark: impl std::fmt::Display) {
+        self.record_note(&remark);
         self.trace.remark(self.now, remark);
     }
 

@@ -6,14 +6,26 @@ use bytes::Bytes;
 
 use super::Cluster;
 use crate::sim::history::{Event, History, Limits, Parcel, Sent};
+use crate::sim::node::{Machine, State};
 
 impl Cluster {
     /// Keeps a history from now on. It is best asked for before anything happens.
     pub fn keep_history(&mut self, limits: Limits) {
         let mut history = History::new(self.scope, limits);
         for node in &self.nodes {
-            let host = history.add_host(&node.me.to_string(), node.me.role);
-            history.add(self.now, Some(host), Event::Started);
+            let host = history.add_host(&node.who.to_string(), node.who.role);
+            if node.state != State::Dead {
+                history.add(self.now, Some(host), Event::Started);
+            }
+            if node.state == State::Paused {
+                history.add(self.now, Some(host), Event::Paused);
+            }
+            if node.state != State::Dead
+                && let Machine::Proposer(proposer) = &node.machine
+                && let Some(ballot) = proposer.leads()
+            {
+                history.add(self.now, Some(host), Event::Elected(ballot));
+            }
         }
         self.history = Some(Box::new(history));
     }
@@ -61,9 +73,9 @@ impl Cluster {
 
     /// Adds a process that starts now to the history.
     pub(super) fn record_host(&mut self, node: usize) {
-        let me = self.nodes[node].me;
+        let who = self.nodes[node].who;
         if let Some(history) = &mut self.history {
-            let host = history.add_host(&me.to_string(), me.role);
+            let host = history.add_host(&who.to_string(), who.role);
             debug_assert_eq!(host, node, "hosts are numbered as nodes are");
             history.add(self.now, Some(host), Event::Started);
         }
