@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use crate::protocol::mutant::{Mutant, mutant};
-use crate::protocol::{Measure, Payloads, ProcessId, Run, Session, Settings, Time};
+use crate::protocol::{Payloads, ProcessId, Run, Session, Settings, Time};
 
 /// The submissions a proposer holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,6 +22,8 @@ pub struct Submissions {
     ready: VecDeque<Session>,
     /// Sessions with gaps, and when to tell their clients (again).
     gapped: BTreeMap<Session, Time>,
+    /// What was proposed before and its client still waits for.
+    again: VecDeque<Run>,
     bytes: usize,
 }
 
@@ -36,6 +38,8 @@ struct Backlog {
     /// What `runs` take, in bytes.
     held: usize,
     heard: Time,
+    /// When anything new was last heard of it.
+    news: Time,
     queued: bool,
 }
 
@@ -67,6 +71,12 @@ impl Submissions {
     /// How long to wait before telling a client again that something is missing.
     const REPEAT: Duration = Duration::from_millis(5);
 
+    /// How long a client waits for what was proposed before it is proposed again.
+    const AGAIN: Duration = Duration::from_secs(2);
+
+    /// Runs that wait to be proposed again; their clients repeat themselves.
+    const MAX_AGAIN: usize = 64;
+
     /// Gaps that are told at once: they fit the smallest datagram.
     const MAX_GAPS: usize = 24;
 
@@ -93,10 +103,14 @@ impl Submissions {
             runs: BTreeMap::new(),
             held: 0,
             heard: now,
+            news: now,
             queued: false,
         });
         backlog.client = client;
         backlog.heard = now;
+        if acknowledged > backlog.acknowledged {
+            backlog.news = now;
+        }
         backlog.acknowledged = backlog.acknowledged.max(acknowledged);
         if leading {
             // Behind what the client knows, never in the middle: a leader that
@@ -111,7 +125,19 @@ impl Submissions {
             .next
             .unwrap_or(backlog.acknowledged.saturating_add(1));
         self.bytes -= backlog.drop_below(oldest);
-        if run.last() >= oldest {
+        if run.last() < oldest {
+            // It may have been delivered, the acknowledgement lost and the session
+            // forgotten since. Then nobody but the log can tell the client, by
+            // refusing it; and if not, the copy dies in the session.
+            let awaited = run.first <= backlog.acknowledged.saturating_add(1)
+                && run.last() > backlog.acknowledged;
+            let long = now.since(backlog.news) >= Self::AGAIN;
+            if leading && awaited && long && self.again.len() < Self::MAX_AGAIN {
+                backlog.news = now;
+                self.again.push_back(run);
+            }
+        } else {
+            backlog.news = now;
             let cost = cost(&run);
             let full = |held: usize, bytes: usize| {
                 held + cost > Self::MAX_SESSION || bytes + cost > Self::MAX_BYTES
@@ -177,6 +203,7 @@ impl Submissions {
 
     /// This proposer leads now: every session begins behind what its client knows.
     pub fn lead(&mut self) {
+        self.again.clear();
         self.ready.clear();
         self.gapped.clear();
         for (session, backlog) in &mut self.sessions {
@@ -193,6 +220,7 @@ impl Submissions {
 
     /// This proposer leads no more; what it proposed is another's to find out.
     pub fn follow(&mut self) {
+        self.again.clear();
         self.ready.clear();
         self.gapped.clear();
         for backlog in self.sessions.values_mut() {
@@ -203,12 +231,19 @@ impl Submissions {
 
     /// Whether there is anything to propose.
     pub fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.again.is_empty()
     }
 
     /// Takes as many runs as one batch of `limit` bytes holds, at least one.
     pub fn take_batch(&mut self, limit: usize) -> BytesMut {
         let mut batch = BytesMut::new();
+        while let Some(run) = self.again.front() {
+            if !batch.is_empty() && batch.len() + cost(run) > limit {
+                return batch;
+            }
+            run.encode_into(&mut batch);
+            self.again.pop_front();
+        }
         while let Some(session) = self.ready.pop_front() {
             let backlog = self.sessions.get_mut(&session).expect("ready, so held");
             backlog.queued = false;
@@ -239,26 +274,6 @@ impl Submissions {
     /// How many clients were heard lately.
     pub fn clients(&self) -> usize {
         self.sessions.len()
-    }
-
-    /// How much is held, beside how much may be.
-    pub fn measures(&self) -> Vec<Measure> {
-        let held = self.sessions.values().map(|backlog| backlog.held);
-        let runs = |backlog: &Backlog| backlog.runs.values().map(cost).sum::<usize>();
-        let found = self.sessions.values().map(runs);
-        vec![
-            Measure::miscount("bytes held, miscounted", self.bytes, held.clone().sum()),
-            Measure::miscount("bytes of runs, miscounted", self.bytes, found.sum()),
-            Measure::new("bytes held", self.bytes, Self::MAX_BYTES),
-            Measure::new(
-                "bytes held of one session",
-                held.max().unwrap_or(0),
-                Self::MAX_SESSION,
-            ),
-            Measure::new("sessions held", self.sessions.len(), Self::MAX_SESSIONS),
-            Measure::new("sessions in turn", self.ready.len(), Self::MAX_SESSIONS),
-            Measure::new("sessions with gaps", self.gapped.len(), Self::MAX_SESSIONS),
-        ]
     }
 
     /// Lets go of clients that were not heard for long.
