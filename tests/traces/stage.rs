@@ -20,8 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A role and its surroundings.
 ///
 /// Keys of `start`: `acceptors` (3), `datagram` (bytes), `window` (instances),
-/// `pause` (time between two sends of a client), `buffer` (400000 bytes), `memory`
-/// (bytes that an acceptor with a disk keeps in memory; without it everything), `seed` (1).
+/// `lifetime` (of sessions, in instances), `sessions` (that are remembered), `pause`
+/// (time between two sends of a client), `buffer` (400000 bytes), `memory` (bytes
+/// that an acceptor with a disk keeps in memory; without it everything), `seed` (1).
 #[derive(Default)]
 pub struct Stage {
     now: Time,
@@ -166,6 +167,8 @@ impl Stage {
                 }
                 "datagram" => settings.datagram = number()? as usize,
                 "window" => settings.window = number()?,
+                "lifetime" => settings.lifetime = u64::from(number()?),
+                "sessions" => settings.sessions = number()? as usize,
                 "pause" => settings.pause = duration(value)?,
                 "buffer" => buffer = number()?,
                 "seed" => seed = u64::from(number()?),
