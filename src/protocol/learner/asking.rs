@@ -57,6 +57,18 @@ impl Learner {
             .min(self.settings.catch_up)
     }
 
+    /// What was not known to be decided when the wait began may be so now: then its
+    /// votes came and its value did not, and there is no reason to wait longer than
+    /// for anything that surely exists. Nothing comes sooner than another learner's
+    /// question, overheard, lets it ([`Learner::overhear_request`]).
+    pub(super) fn hasten(&mut self, now: Time) {
+        let patience = Self::BACK_OFF.1 + self.settings.repropose.0 / 4;
+        let unasked = self.asking.attempts == 0 && self.decided > self.delivered;
+        if unasked && self.asking.at.is_some_and(|at| at > now + patience) {
+            self.asking.at = Some(now + self.back_off());
+        }
+    }
+
     /// Asks an acceptor for what is lacking.
     pub(super) fn ask(&mut self, now: Time, out: &mut Outbox<Self>) {
         let spans = self.lacking();

@@ -14,7 +14,6 @@
 
 mod acknowledging;
 mod asking;
-mod measures;
 mod tally;
 
 use std::collections::VecDeque;
@@ -279,6 +278,8 @@ impl Learner {
         } else if self.delivered > before || self.asking.at.is_none() {
             self.asking.attempts = 0;
             self.asking.at = Some(now + self.back_off());
+        } else {
+            self.hasten(now);
         }
     }
 
@@ -380,6 +381,10 @@ impl Process for Learner {
                     value,
                 },
             ) if ballot.owner() == (from.id, from.incarnation) => {
+                // No leader of this cluster has such a ballot.
+                if ballot.leaps_over(self.highest) {
+                    return;
+                }
                 self.following.through = self.following.through.max(instance);
                 self.following.taken += Settings::buffer_cost(value.len() + Settings::HEADROOM);
                 self.note(Watermark {
