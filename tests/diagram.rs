@@ -14,7 +14,7 @@ use std::time::Duration;
 use paxcast::protocol::{AcceptorSet, Membership, Role, Settings, Time};
 use paxcast::sim::diagram::{self, Title};
 use paxcast::sim::history::{Event, History, Limits};
-use paxcast::sim::{Cluster, ClusterOptions, shiviz};
+use paxcast::sim::{Cluster, ClusterOptions, Plan, run_cluster, shiviz};
 
 /// A cluster that keeps a history; of its datagrams so many are lost.
 fn cluster(seed: u64, loss: f64) -> Cluster {
@@ -87,8 +87,8 @@ fn count(history: &History, picks: impl Fn(&Event) -> bool) -> usize {
 fn every_copy_has_its_arrow_and_every_lost_one_is_broken_off() {
     let cluster = stormy(5);
     let history = history(&cluster);
-    let svg = diagram::svg(history, &Title::new("stormy"));
-    let svg = &svg[svg.find("class=\"fans\"").expect("it has arrows")..];
+    let page = diagram::html(history, &Title::new("stormy"));
+    let svg = &page[page.find("class=\"fans\"").expect("it has arrows")..];
     let copies = count(history, |event| matches!(event, Event::Left(_)));
     let again = count(
         history,
@@ -118,6 +118,12 @@ fn every_copy_has_its_arrow_and_every_lost_one_is_broken_off() {
     );
     let sent = count(history, |event| matches!(event, Event::Sent(_)));
     assert_eq!(svg.matches("<g class=\"fan ").count(), sent);
+    // The picture alone leaves out what nobody could switch on.
+    let still = diagram::svg(history, &Title::new("stormy"));
+    let chatter = svg.matches("data-kind=\"heartbeat\"").count();
+    assert!(chatter > 10 && !still.contains("data-kind=\"heartbeat\""));
+    let accepts = |text: &str| text.matches("data-kind=\"accept\"").count();
+    assert_eq!(accepts(&still), accepts(svg));
 }
 
 /// How many datagrams were sent to nobody.
@@ -375,6 +381,13 @@ fn pictures_to_look_at() {
     );
 
     write("stormy", &stormy(5), Title::new("Stormy weather"));
+
+    let plan = Plan::new(12);
+    let mut seed = Cluster::new(12, plan.cluster.clone(), false);
+    seed.keep_history(Limits::default());
+    let outcome = run_cluster(12, &plan, &mut seed);
+    let title = Title::new("Seed 12").line(format!("{:?}", plan.faults));
+    write("seed", &seed, title.line(format!("{outcome:?}")));
 
     let mut big = cluster(4, 0.05);
     submit(&mut big, 400, 3);

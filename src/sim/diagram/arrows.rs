@@ -18,13 +18,13 @@ pub fn cross(x: f64, y: f64, attributes: &str) -> String {
 pub fn write_fan(
     body: &mut String,
     fan: &Fan,
-    shown: bool,
     picture: &Picture,
     geometry: &Geometry,
     clockwork: &Clockwork,
     labels: &mut [[f64; 2]],
 ) {
     let class = colour(fan.ballot);
+    let shown = picture.shows(fan.kind);
     let hidden = if shown { "" } else { " hidden" };
     put(
         body,

@@ -36,8 +36,8 @@ pub fn standalone(picture: &Picture, title: &Title) -> String {
     }
     lines.extend(picture.shortfall.clone());
     let above = 36.0 + 15.0 * lines.len() as f64;
-    let legend = above + 4.0;
-    let heads = legend + 22.0;
+    let legend = above + 14.0;
+    let heads = legend + 18.0;
     let body = heads + HEADS;
     let height = body + TOP + clockwork.total() + BOTTOM;
     let width = geometry.width.max(760.0);
@@ -72,7 +72,7 @@ pub fn standalone(picture: &Picture, title: &Title) -> String {
              <g transform=\"translate(0,{body})\">\n{}</g>\n</svg>\n",
             legend_row(picture),
             self::heads(picture, &geometry),
-            self::body(picture, &geometry, &clockwork)
+            self::body(picture, &geometry, &clockwork, false)
         ),
     );
     svg
@@ -172,8 +172,8 @@ pub fn heads(picture: &Picture, geometry: &Geometry) -> String {
     heads
 }
 
-/// All that depends on time.
-pub fn body(picture: &Picture, geometry: &Geometry, clockwork: &Clockwork) -> String {
+/// All that depends on time. The `whole` has what is not shown at first, too.
+pub fn body(picture: &Picture, geometry: &Geometry, clockwork: &Clockwork, whole: bool) -> String {
     let mut body = format!("<g transform=\"translate(0,{TOP})\">\n");
     axis(&mut body, geometry, clockwork);
     body.push_str("<g class=\"stretches\">\n");
@@ -222,16 +222,9 @@ pub fn body(picture: &Picture, geometry: &Geometry, clockwork: &Clockwork) -> St
     body.push_str("</g>\n<g class=\"fans\">\n");
     let mut labels = vec![[f64::NEG_INFINITY; 2]; geometry.lanes.len()];
     for fan in &picture.fans {
-        let shown = picture.shows(fan.kind);
-        write_fan(
-            &mut body,
-            fan,
-            shown,
-            picture,
-            geometry,
-            clockwork,
-            &mut labels,
-        );
+        if whole || picture.shows(fan.kind) {
+            write_fan(&mut body, fan, picture, geometry, clockwork, &mut labels);
+        }
     }
     body.push_str("</g>\n<g class=\"marks\">\n");
     for mark in gathered(&picture.marks) {

@@ -56,7 +56,7 @@ pub fn write(picture: &Picture, title: &Title) -> String {
             heads = HEADS,
             definitions = draw::definitions(),
             names = draw::heads(picture, &geometry),
-            body = draw::body(picture, &geometry, &clockwork),
+            body = draw::body(picture, &geometry, &clockwork, true),
             data = data(picture, &geometry),
         ),
     );

@@ -70,7 +70,7 @@ impl Painter<'_> {
                 }
             }
             Event::Started => mark(MarkKind::Started, String::new(), "starts".into()),
-            Event::Died => mark(MarkKind::Died, String::new(), "dies".into()),
+            Event::Died => mark(MarkKind::Died, "died".into(), "dies".into()),
             Event::Recovered { records, lost, .. } => {
                 let label = match lost {
                     0 => String::new(),
