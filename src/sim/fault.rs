@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
 use std::time::Duration;
 
 use super::check::Finding;
@@ -36,6 +37,42 @@ pub struct FaultOptions {
     pub leave_deaf: bool,
     /// When the rest is healed, a minority of the acceptors stays cut off.
     pub leave_cut_off: bool,
+}
+
+impl fmt::Display for FaultOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        let lasting = [
+            ("crashes", self.crash),
+            ("pauses", self.pause),
+            ("partitions", self.partition),
+            ("stalled readers", self.stall),
+        ];
+        for (what, kind) in lasting {
+            if let Some((every, long)) = kind {
+                words.push(format!("{what} about every {every:.1?} for {long:.1?}"));
+            }
+        }
+        if let Some(every) = self.leap {
+            words.push(format!("clocks leap about every {every:.1?}"));
+        }
+        let lingering = [
+            ("clients die too", self.crash_clients),
+            ("some stay dead", self.leave_dead),
+            ("one proposer stays deaf or mute", self.leave_deaf),
+            ("some acceptors stay cut off", self.leave_cut_off),
+        ];
+        words.extend(
+            lingering
+                .into_iter()
+                .filter(|(_, on)| *on)
+                .map(|(what, _)| what.into()),
+        );
+        match words.is_empty() {
+            true => f.write_str("nothing is done to the processes"),
+            false => f.write_str(&words.join("; ")),
+        }
+    }
 }
 
 /// Something to be done at a time.

@@ -5,7 +5,7 @@
 //! happens by chance is drawn from the seed, so a seed replays everything:
 //!
 //! ```text
-//! PAXCAST_SEED=1234 cargo test --test simulation one_seed -- --nocapture
+//! paxcast sim --verbose --seed 1234
 //! ```
 //!
 //! A run has two phases. First *safety*: the faults that [`plan`] drew strike
@@ -15,6 +15,7 @@
 //! healed, and within a bound every client must be done and every learner must
 //! have the whole log. Last, in some runs, a learner starts when all is over.
 
+pub mod campaign;
 pub mod chance;
 pub mod check;
 pub mod cluster;
@@ -31,6 +32,7 @@ pub mod random;
 pub mod scenario;
 pub mod shiviz;
 pub mod shrink;
+pub mod terms;
 pub mod trace;
 
 use std::collections::BTreeMap;
@@ -114,11 +116,7 @@ impl fmt::Display for Violation {
             "seed {}: {:?} at {}: {}",
             self.seed, self.kind, self.at, self.what
         )?;
-        write!(
-            f,
-            "replay it with PAXCAST_SEED={} cargo test --test simulation one_seed -- --nocapture",
-            self.seed
-        )
+        write!(f, "replay it with: paxcast sim -v --seed {}", self.seed)
     }
 }
 

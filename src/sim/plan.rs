@@ -3,6 +3,7 @@
 //! Each class of faults is on or off by a throw of its own. Runs in which all is
 //! a little wrong look much alike; runs with a few things very wrong do not.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,8 @@ use super::cluster::ClusterOptions;
 use super::fault::FaultOptions;
 use super::network::NetworkOptions;
 use super::random::Random;
+use super::scenario::SETTINGS;
+use super::terms::Terms;
 use crate::protocol::{AcceptorSet, Membership, Settings, Time};
 
 /// All that is drawn from a seed before the run.
@@ -35,11 +38,17 @@ pub struct Plan {
 impl Plan {
     /// Draws a plan.
     pub fn new(seed: u64) -> Plan {
+        Plan::with(seed, &Terms::default())
+    }
+
+    /// Draws a plan and fits it to these terms.
+    pub fn with(seed: u64, terms: &Terms) -> Plan {
         let mut random = Random::new(seed, "plan");
         let trouble = random.duration(Duration::from_millis(500), Duration::from_secs(6));
-        let cluster = cluster(&mut random);
+        let mut cluster = cluster(&mut random);
+        terms.fit_cluster(&mut cluster);
         let work = work(&mut random, &cluster, trouble);
-        Plan {
+        let mut plan = Plan {
             faults: faults(&mut random),
             healed: healed(&mut random),
             late_learner: random.chance(0.4),
@@ -47,6 +56,36 @@ impl Plan {
             cluster,
             trouble,
             work,
+        };
+        terms.fit_faults(&mut plan);
+        plan
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cluster = &self.cluster;
+        writeln!(
+            f,
+            "{} proposers, {} acceptors, {} learners, {} clients with {} values",
+            cluster.proposers,
+            cluster.settings.membership.acceptors().len(),
+            cluster.learners,
+            cluster.clients,
+            self.work.len()
+        )?;
+        let usual = ClusterOptions::quiet(Settings::new(cluster.settings.membership));
+        let set: Vec<String> = SETTINGS
+            .iter()
+            .filter(|setting| setting.value(cluster) != setting.value(&usual))
+            .map(|setting| format!("{} {}", setting.key, setting.value(cluster)))
+            .collect();
+        writeln!(f, "set: {}", set.join(", "))?;
+        write!(f, "for {:?}: {}", self.trouble, self.faults)?;
+        match (self.late_learner, self.late_and_quiet) {
+            (false, _) => Ok(()),
+            (true, false) => f.write_str("\nthen a learner joins late"),
+            (true, true) => f.write_str("\nthen a learner joins late, with nobody left to propose"),
         }
     }
 }

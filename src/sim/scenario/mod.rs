@@ -39,6 +39,7 @@ use super::name::Name;
 use crate::protocol::{AcceptorSet, Instance, Membership, Role, Settings};
 
 pub use rule::{Doing, Rule, Which};
+pub use setting::{SETTINGS, Setting};
 
 /// A scenario.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,4 +224,11 @@ impl Values {
 impl Scenario {
     /// How long a `wait for` waits.
     pub const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Takes away the mutant and the wish to be broken: now all must go well.
+    pub fn heal(&mut self) {
+        self.mutant = None;
+        let wants_harm = |step: &Step| matches!(step.action, Action::ExpectBroken(_));
+        self.steps.retain(|step| !wants_harm(step));
+    }
 }
