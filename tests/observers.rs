@@ -4,8 +4,8 @@
 
 use bytes::{Bytes, BytesMut};
 use paxcast::protocol::{
-    AcceptorSet, Ballot, Instance, Item, Membership, Message, Payload, Payloads, ProcessId, Record,
-    Role, Run, Session, Settings, Span, Vote, Watermark,
+    AcceptorSet, Ballot, Instance, Item, Membership, Message, Payload, Payloads, ProcessId,
+    Progress, Record, Role, Run, Session, Settings, Span, Vote, Watermark,
 };
 use paxcast::sim::check::{Checker, Delivered, Finding};
 
@@ -191,6 +191,43 @@ fn promises_never_regress() {
     checker.recorded(1, &promised).unwrap();
     let vote = write(&mut checker, 1, 1, 1, batch(1, "v"));
     found(vote, "after it had promised");
+    found(checker.recorded(1, &promised), "promises");
+    let acceptor = process(Role::Acceptor, 1);
+    let nack = |promised| Message::Nack {
+        ballot: ballot(1),
+        promised,
+    };
+    found(
+        checker.sent(acceptor, &nack(ballot(3))),
+        "while its disk says",
+    );
+    checker.sent(acceptor, &nack(ballot(2))).unwrap();
+    let buffer = 1;
+    let alive = |ballot| Message::Alive { ballot, buffer };
+    checker.sent(acceptor, &alive(ballot(3))).unwrap();
+    found(
+        checker.sent(acceptor, &alive(ballot(1))),
+        "after it promised",
+    );
+}
+
+#[test]
+fn a_session_is_evicted_only_when_the_log_refuses_it_something() {
+    let mut checker = chosen();
+    let session = Session {
+        client: 1,
+        incarnation: 1,
+    };
+    let acknowledge = Message::Acknowledge {
+        delivered: Instance(1),
+        sessions: vec![Progress {
+            session,
+            last: 0,
+            evicted: true,
+        }],
+    };
+    let learner = process(Role::Learner, 1);
+    found(checker.sent(learner, &acknowledge), "refused it nothing");
 }
 
 #[test]

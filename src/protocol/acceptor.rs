@@ -11,6 +11,8 @@
 //! The rest is manners: putting candidates off while a leader lives, and
 //! answering learners that lack something.
 
+mod measures;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -74,6 +76,9 @@ impl Acceptor {
     /// leader's window, small enough that a stray datagram cannot fill the memory
     /// with far-away votes.
     pub const MAX_AHEAD: u64 = 1 << 16;
+
+    /// Bytes that a vote weighs in memory beside its value.
+    const VOTE_WEIGHT: usize = 64;
 
     /// How far the watermark moves on before it is written down again.
     const WATERMARK_STEP: u64 = 256;
@@ -188,7 +193,7 @@ impl Acceptor {
             return;
         };
         // A no-op weighs something too, or a log of them would never be let go.
-        while self.bytes + 64 * self.votes.len() > bytes && self.votes.len() > 1 {
+        while self.bytes + Self::VOTE_WEIGHT * self.votes.len() > bytes && self.votes.len() > 1 {
             let (instance, (_, value)) = self.votes.pop_first().expect("more than one");
             self.bytes -= value.len();
             self.floor = instance.next();

@@ -7,6 +7,8 @@
 //! again as it was cut. The room is a window over the receivers' socket buffers:
 //! the leader grants it ([`Message::Credit`]), loss halves it, success restores it.
 
+mod measures;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -106,7 +108,7 @@ impl Client {
     const BACKLOG: usize = 4 << 20;
 
     /// Socket buffer that is used before the leader grants any: two datagrams.
-    const FIRST_CREDIT: u64 = 142_000;
+    pub const FIRST_CREDIT: u64 = 142_000;
 
     /// Datagrams sent again for one complaint of the leader.
     const MAX_REFILL: usize = 16;

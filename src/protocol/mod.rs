@@ -99,6 +99,7 @@ pub mod ballot;
 pub mod client;
 pub mod jitter;
 pub mod learner;
+pub mod measure;
 pub mod message;
 pub mod mutant;
 pub mod outbox;
@@ -115,6 +116,7 @@ pub use acceptor::Acceptor;
 pub use ballot::Ballot;
 pub use client::Client;
 pub use learner::Learner;
+pub use measure::Measure;
 pub use message::{
     Address, Found, Lookup, Message, ProcessId, Progress, Purpose, Record, Role, Span, Vote,
     Watermark,

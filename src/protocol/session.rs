@@ -104,6 +104,11 @@ impl Sessions {
         self.position
     }
 
+    /// Bytes of large values that are not complete yet.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
+    }
+
     /// How many sessions are remembered now.
     pub fn len(&self) -> usize {
         self.sessions.len()

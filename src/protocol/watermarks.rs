@@ -60,6 +60,16 @@ impl Watermarks {
             .is_ok_and(|index| instance <= self.known[index].through)
     }
 
+    /// Of how many ballots something is known.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// The watermark that reaches furthest.
     pub fn highest(&self) -> Watermark {
         self.highest

@@ -7,16 +7,18 @@
 //! learner must deliver; what learners deliver is compared with it byte by byte.
 
 mod order;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use crate::protocol::{
-    AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, Record, Role, Session, Settings,
-    Vote, Watermark,
+    AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, Role, Session, Settings, Vote,
+    Watermark,
 };
 use order::Order;
+use witness::Witness;
 
 /// What a check finds: nothing, or a sentence that says which promise was broken.
 pub type Finding = Result<(), String>;
@@ -32,15 +34,6 @@ pub struct Delivered {
     pub number: u64,
     /// All of it.
     pub value: Bytes,
-}
-
-/// What the checker knows of one acceptor, from its disk and from its mouth.
-#[derive(Clone, Debug, Default)]
-struct Witness {
-    /// The highest ballot on its disk.
-    promised: Ballot,
-    /// The votes on its disk.
-    votes: BTreeMap<Instance, BTreeSet<Ballot>>,
 }
 
 /// What the checker knows of one client.
@@ -79,6 +72,10 @@ pub struct Checker {
 impl Checker {
     /// How many instances one datagram may speak of. Nothing in a run comes near.
     const MAX_SPAN: u64 = 1 << 20;
+
+    /// How many proposals are remembered. Nothing may be forgotten, so a run that
+    /// has more is too long.
+    const MAX_PROPOSALS: usize = 1 << 20;
 
     /// Observers of a cluster with these settings.
     pub fn new(settings: &Settings) -> Checker {
@@ -174,28 +171,6 @@ impl Checker {
         author.submitted.push(value);
     }
 
-    /// A record of this acceptor is on its disk for good.
-    pub fn recorded(&mut self, acceptor: u16, record: &Record) -> Finding {
-        let witness = self.acceptors.entry(acceptor).or_default();
-        match record {
-            Record::Promised { ballot } => witness.promised = witness.promised.max(*ballot),
-            Record::Voted { vote } => {
-                if vote.ballot < witness.promised {
-                    return Err(format!(
-                        "acceptor {acceptor} voted for {} in ballot {} after it had promised {}",
-                        vote.instance, vote.ballot, witness.promised
-                    ));
-                }
-                witness.promised = vote.ballot;
-                let ballots = witness.votes.entry(vote.instance).or_default();
-                ballots.insert(vote.ballot);
-                self.check_proposed(acceptor, vote)?;
-            }
-            Record::Watermark { watermark } => self.check_watermark(*watermark)?,
-        }
-        Ok(())
-    }
-
     /// A message leaves its sender.
     pub fn sent(&mut self, from: ProcessId, message: &Message) -> Finding {
         match message {
@@ -229,15 +204,21 @@ impl Checker {
             } => {
                 self.check_acceptor(from)?;
                 self.check_watermark(*watermark)?;
-                let witness = self.acceptors.entry(from.id).or_default();
-                if witness.promised < *ballot {
-                    return Err(format!(
-                        "{from} promised {ballot} while its disk says {}",
-                        witness.promised
-                    ));
-                }
+                self.promised(from, *ballot)?;
                 self.check_page(from, *ballot, *first, *through, votes)?;
                 self.told(from, votes)
+            }
+            Message::Nack { promised, .. } => {
+                self.check_acceptor(from)?;
+                self.promised(from, *promised)
+            }
+            Message::Alive { ballot, .. } => {
+                self.check_acceptor(from)?;
+                let told = self.acceptors.entry(from.id).or_default().told;
+                match *ballot < told {
+                    false => Ok(()),
+                    true => Err(format!("{from} serves {ballot} after it promised {told}")),
+                }
             }
             Message::Votes {
                 watermarks, votes, ..
@@ -341,6 +322,20 @@ impl Checker {
         Ok(())
     }
 
+    /// What holds at the end of a run: nothing that a client was told is delivered
+    /// is missing in the log.
+    pub fn conclude(&self) -> Finding {
+        for (client, author) in &self.authors {
+            if author.acknowledged > author.logged as u64 {
+                return Err(format!(
+                    "client {client} takes {} values for delivered, the log has {}",
+                    author.acknowledged, author.logged
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A leader proposed a batch.
     fn proposed(&mut self, ballot: Ballot, instance: Instance, value: &Bytes) -> Finding {
         if instance == Instance::ZERO {
@@ -360,6 +355,9 @@ impl Checker {
             return Err(format!(
                 "{ballot} proposes another value for {instance} than the one chosen in {chosen}"
             ));
+        }
+        if self.proposals.len() >= Self::MAX_PROPOSALS {
+            return Err("the run is too long for its observers".to_owned());
         }
         self.proposals.insert((instance, ballot), value.clone());
         if self.announced.get(&ballot) >= Some(&instance) {
@@ -452,51 +450,6 @@ impl Checker {
                         "the log has more values of client {client} than it submitted"
                     ));
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// A vote is for what the ballot's owner proposed.
-    fn check_proposed(&self, acceptor: u16, vote: &Vote) -> Finding {
-        match self.proposals.get(&(vote.instance, vote.ballot)) {
-            Some(value) if value == vote.value.bytes() => Ok(()),
-            Some(_) => Err(format!(
-                "acceptor {acceptor} voted for {} in {} for another value than was proposed",
-                vote.instance, vote.ballot
-            )),
-            None => Err(format!(
-                "acceptor {acceptor} voted for {} in {}, where nothing was proposed",
-                vote.instance, vote.ballot
-            )),
-        }
-    }
-
-    /// A page of a promise omits no vote that could have been chosen below its ballot.
-    fn check_page(
-        &self,
-        from: ProcessId,
-        ballot: Ballot,
-        first: Instance,
-        through: Option<Instance>,
-        votes: &[Vote],
-    ) -> Finding {
-        let through = through.unwrap_or(Instance(u64::MAX));
-        if through < first {
-            return Ok(());
-        }
-        let Some(witness) = self.acceptors.get(&from.id) else {
-            return Ok(());
-        };
-        for (instance, ballots) in witness.votes.range(first..=through) {
-            let Some(newest) = ballots.range(..ballot).next_back() else {
-                continue;
-            };
-            let told = votes.iter().find(|vote| vote.instance == *instance);
-            if told.is_none_or(|vote| vote.ballot < *newest) {
-                return Err(format!(
-                    "{from} promises {ballot} and conceals its vote for {instance} in {newest}"
-                ));
             }
         }
         Ok(())

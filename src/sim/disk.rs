@@ -20,6 +20,8 @@ pub struct Disk {
     certain: Vec<Record>,
     /// Records appended since the last sync.
     pending: Vec<Record>,
+    /// Bytes that all records may take together.
+    weight: u64,
 }
 
 /// Who has the disk.
@@ -62,6 +64,7 @@ impl Disk {
             medium: Medium::Closed(Box::new(disk)),
             certain: Vec::new(),
             pending: Vec::new(),
+            weight: 0,
         }
     }
 
@@ -73,6 +76,19 @@ impl Disk {
     /// How many of them survive a crash for certain.
     pub fn synced(&self) -> usize {
         self.certain.len()
+    }
+
+    /// Bytes that all records ever appended may take together.
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// Bytes that all files take together.
+    pub fn used(&self) -> u64 {
+        match &self.medium {
+            Medium::Open(log) => log.disk().used(),
+            Medium::Closed(disk) => disk.used(),
+        }
     }
 
     /// Opens the log of a dead acceptor and gives back what it remembers.
@@ -108,6 +124,7 @@ impl Disk {
     /// Appends a record; the next sync makes it durable.
     pub fn append(&mut self, record: Record) -> Result<(), StorageError> {
         self.log().append(&record)?;
+        self.weight += weight(&record);
         self.pending.push(record);
         Ok(())
     }
@@ -228,6 +245,15 @@ impl Disk {
             Medium::Closed(disk) => disk,
         }
     }
+}
+
+/// Bytes that a record may take: its value, its fields and the head of its frame.
+fn weight(record: &Record) -> u64 {
+    let value = match record {
+        Record::Voted { vote } => vote.value.len(),
+        _ => 0,
+    };
+    100 + value as u64
 }
 
 #[cfg(test)]

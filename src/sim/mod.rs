@@ -224,6 +224,8 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
         join_late(plan, cluster)?;
     }
     cluster.rehearse_all().map_err(safety)?;
+    cluster.check_bounds().map_err(safety)?;
+    cluster.checker().conclude().map_err(safety)?;
     Ok(recovery)
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::protocol::jitter::Jitter;
-use crate::protocol::{ProcessId, Progress, Session, Settings, Time};
+use crate::protocol::{Measure, ProcessId, Progress, Session, Settings, Time};
 
 /// What to tell clients, and who tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -126,6 +126,18 @@ impl Acknowledging {
         }
         self.deferred_until = None;
         std::mem::take(&mut self.deferred).into_values().collect()
+    }
+
+    /// How much is held, beside how much may be.
+    pub(super) fn measures(&self) -> [Measure; 2] {
+        [
+            Measure::new(
+                "sessions overheard",
+                self.overheard.len(),
+                Self::MAX_REMEMBERED,
+            ),
+            Measure::new("sessions refused", self.refused.len(), Self::MAX_REMEMBERED),
+        ]
     }
 
     /// When something will have waited long enough.

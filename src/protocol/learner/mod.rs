@@ -14,6 +14,7 @@
 
 mod acknowledging;
 mod asking;
+mod measures;
 mod tally;
 
 use std::collections::VecDeque;

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::protocol::{Instance, ProcessId, Role, Time};
+use crate::protocol::{Instance, Measure, ProcessId, Role, Time};
 
 /// What is under way to whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -149,6 +149,14 @@ impl Flow {
     /// What may be used of a buffer: heartbeats, requests and repairs come on top.
     fn usable(&self, buffer: u64) -> u64 {
         buffer * 5 / 8 * self.pressure.unwrap_or(256) / 256
+    }
+
+    /// How much is held, beside how much may be.
+    pub fn measures(&self) -> [Measure; 2] {
+        [
+            Measure::new("receivers", self.receivers.len(), Self::MAX_RECEIVERS),
+            Measure::new("proposals remembered", self.sent.len(), Self::MAX_SENT),
+        ]
     }
 
     fn waited_for(&self, now: Time) -> impl Iterator<Item = &Receiver> {

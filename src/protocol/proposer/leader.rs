@@ -10,8 +10,8 @@ use crate::protocol::jitter::Jitter;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::roster::Roster;
 use crate::protocol::{
-    AcceptorSet, Address, Ballot, Instance, Message, Outbox, Payload, ProcessId, Role, Settings,
-    Span, Time, Vote,
+    AcceptorSet, Address, Ballot, Instance, Measure, Message, Outbox, Payload, ProcessId, Role,
+    Settings, Span, Time, Vote,
 };
 
 /// What a proposer has while it leads.
@@ -113,6 +113,16 @@ impl Leader {
     pub fn beat(&mut self, now: Time, settings: &Settings, out: &mut Outbox<Proposer>) {
         self.heartbeat_at = now + settings.heartbeat;
         announce(self.ballot(), self.decided(), out);
+    }
+
+    /// How much is held, beside how much may be.
+    pub fn measures(&self, window: usize) -> Vec<Measure> {
+        let mut measures = self.pipeline.measures(window);
+        if let Some(repair) = &self.repair {
+            let (votes, most) = (repair.recovery.votes(), Self::REPAIR_SPAN as usize);
+            measures.push(Measure::new("votes for a repair", votes, most));
+        }
+        measures
     }
 
     /// The acceptors heard lately: it goes on leading while they are a quorum.

@@ -11,6 +11,7 @@ mod candidate;
 pub mod election;
 pub mod flow;
 mod leader;
+mod measures;
 pub mod pipeline;
 pub mod recovery;
 pub mod submissions;

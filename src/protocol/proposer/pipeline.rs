@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::flow::Flow;
 use crate::protocol::jitter::Jitter;
 use crate::protocol::mutant::{Mutant, mutant};
-use crate::protocol::{AcceptorSet, Ballot, Instance, Membership, Settings, Span, Time};
+use crate::protocol::{AcceptorSet, Ballot, Instance, Measure, Membership, Settings, Span, Time};
 
 /// The open instances of a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -216,6 +216,17 @@ impl Pipeline {
             .into_iter()
             .map(|instance| self.send(instance, now, settings, jitter))
             .collect()
+    }
+
+    /// How much is held, beside how much may be with this window.
+    pub fn measures(&self, window: usize) -> Vec<Measure> {
+        let on_the_way = (self.sent_through.0 - self.decided.0) as usize;
+        let mut measures = vec![
+            Measure::miscount("open instances, miscounted", self.open(), self.open.len()),
+            Measure::new("instances on the way", on_the_way, window),
+        ];
+        measures.extend(self.flow.measures());
+        measures
     }
 
     /// When something becomes overdue or a silent receiver stops blocking.

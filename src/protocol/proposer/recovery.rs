@@ -154,6 +154,11 @@ impl Recovery {
         }
     }
 
+    /// For how many instances votes were reported.
+    pub fn votes(&self) -> usize {
+        self.votes.len()
+    }
+
     /// The acceptors that have answered at all.
     pub fn heard(&self) -> AcceptorSet {
         self.covered.keys().copied().collect()

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use crate::protocol::mutant::{Mutant, mutant};
-use crate::protocol::{Payloads, ProcessId, Run, Session, Settings, Time};
+use crate::protocol::{Measure, Payloads, ProcessId, Run, Session, Settings, Time};
 
 /// The submissions a proposer holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -274,6 +274,26 @@ impl Submissions {
     /// How many clients were heard lately.
     pub fn clients(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How much is held, beside how much may be.
+    pub fn measures(&self) -> Vec<Measure> {
+        let held = self.sessions.values().map(|backlog| backlog.held);
+        let runs = |backlog: &Backlog| backlog.runs.values().map(cost).sum::<usize>();
+        let found = self.sessions.values().map(runs);
+        vec![
+            Measure::miscount("bytes held, miscounted", self.bytes, held.clone().sum()),
+            Measure::miscount("bytes of runs, miscounted", self.bytes, found.sum()),
+            Measure::new("bytes held", self.bytes, Self::MAX_BYTES),
+            Measure::new(
+                "bytes held of one session",
+                held.max().unwrap_or(0),
+                Self::MAX_SESSION,
+            ),
+            Measure::new("sessions held", self.sessions.len(), Self::MAX_SESSIONS),
+            Measure::new("sessions in turn", self.ready.len(), Self::MAX_SESSIONS),
+            Measure::new("sessions with gaps", self.gapped.len(), Self::MAX_SESSIONS),
+        ]
     }
 
     /// Lets go of clients that were not heard for long.

@@ -5,6 +5,7 @@
 //! of [`crate::protocol::outbox`] to the letter and uses every freedom it leaves:
 //! turns are large or small, syncs take their time, messages wait for them.
 
+mod bounds;
 mod double;
 mod life;
 mod options;
@@ -430,6 +431,9 @@ impl Cluster {
         self.record_paths();
         self.now = self.now.max(planned.at);
         self.steps += 1;
+        if self.steps.is_multiple_of(Self::LOOK) {
+            self.check_bounds()?;
+        }
         match planned.happening {
             Happening::Arrival {
                 node,

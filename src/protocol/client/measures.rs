@@ -1,0 +1,40 @@
+//! How much a client holds.
+
+use super::Client;
+use crate::protocol::Measure;
+use crate::protocol::value::Item;
+
+impl Client {
+    /// How much it holds, beside how much it may, if it was given values only
+    /// while it wanted more.
+    pub fn measures(&self) -> Vec<Measure> {
+        let waiting = |bytes: usize| bytes + Item::OVERHEAD;
+        let backlog = self.backlog.iter().map(|item| waiting(item.bytes.len()));
+        let in_flight: u64 = self.chunks.iter().map(|chunk| chunk.cost).sum();
+        // The pieces of the last value weigh a little more than its bytes.
+        let value = Self::MAX_VALUE + Self::MAX_VALUE / 64;
+        vec![
+            Measure::miscount(
+                "bytes to be sent, miscounted",
+                self.backlog_bytes,
+                backlog.sum(),
+            ),
+            Measure::miscount(
+                "bytes in flight, miscounted",
+                self.in_flight as usize,
+                in_flight as usize,
+            ),
+            Measure::new(
+                "bytes to be sent",
+                self.backlog_bytes,
+                Self::BACKLOG + value,
+            ),
+        ]
+    }
+
+    /// Bytes of socket buffer that what it has under way may take. What the leader
+    /// granted, or grants no more, is the limit.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+}

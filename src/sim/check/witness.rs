@@ -1,0 +1,114 @@
+//! What an acceptor wrote down and what it said: the one against the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Checker, Finding};
+use crate::protocol::{Ballot, Instance, ProcessId, Record, Vote};
+
+/// What the checker knows of one acceptor, from its disk and from its mouth.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Witness {
+    /// The highest ballot that it said it had promised.
+    pub(super) told: Ballot,
+    /// The highest ballot on its disk.
+    pub(super) promised: Ballot,
+    /// The votes on its disk.
+    pub(super) votes: BTreeMap<Instance, BTreeSet<Ballot>>,
+}
+
+impl Checker {
+    /// A record of this acceptor is on its disk for good.
+    pub fn recorded(&mut self, acceptor: u16, record: &Record) -> Finding {
+        let witness = self.acceptors.entry(acceptor).or_default();
+        match record {
+            Record::Promised { ballot } => {
+                if *ballot <= witness.promised {
+                    return Err(format!(
+                        "acceptor {acceptor} promises {ballot} after {}",
+                        witness.promised
+                    ));
+                }
+                witness.promised = *ballot;
+            }
+            Record::Voted { vote } => {
+                if vote.ballot < witness.promised {
+                    return Err(format!(
+                        "acceptor {acceptor} voted for {} in ballot {} after it had promised {}",
+                        vote.instance, vote.ballot, witness.promised
+                    ));
+                }
+                witness.promised = vote.ballot;
+                let ballots = witness.votes.entry(vote.instance).or_default();
+                ballots.insert(vote.ballot);
+                self.check_proposed(acceptor, vote)?;
+            }
+            Record::Watermark { watermark } => self.check_watermark(*watermark)?,
+        }
+        Ok(())
+    }
+
+    /// An acceptor says what it has promised: what its disk says too, and no less
+    /// than ever before.
+    pub(super) fn promised(&mut self, from: ProcessId, ballot: Ballot) -> Finding {
+        let witness = self.acceptors.entry(from.id).or_default();
+        if witness.promised < ballot {
+            return Err(format!(
+                "{from} promised {ballot} while its disk says {}",
+                witness.promised
+            ));
+        }
+        if ballot < witness.told {
+            return Err(format!(
+                "{from} promised {ballot} after it had promised {}",
+                witness.told
+            ));
+        }
+        witness.told = ballot;
+        Ok(())
+    }
+
+    /// A vote is for what the ballot's owner proposed.
+    pub(super) fn check_proposed(&self, acceptor: u16, vote: &Vote) -> Finding {
+        match self.proposals.get(&(vote.instance, vote.ballot)) {
+            Some(value) if value == vote.value.bytes() => Ok(()),
+            Some(_) => Err(format!(
+                "acceptor {acceptor} voted for {} in {} for another value than was proposed",
+                vote.instance, vote.ballot
+            )),
+            None => Err(format!(
+                "acceptor {acceptor} voted for {} in {}, where nothing was proposed",
+                vote.instance, vote.ballot
+            )),
+        }
+    }
+
+    /// A page of a promise omits no vote that could have been chosen below its ballot.
+    pub(super) fn check_page(
+        &self,
+        from: ProcessId,
+        ballot: Ballot,
+        first: Instance,
+        through: Option<Instance>,
+        votes: &[Vote],
+    ) -> Finding {
+        let through = through.unwrap_or(Instance(u64::MAX));
+        if through < first {
+            return Ok(());
+        }
+        let Some(witness) = self.acceptors.get(&from.id) else {
+            return Ok(());
+        };
+        for (instance, ballots) in witness.votes.range(first..=through) {
+            let Some(newest) = ballots.range(..ballot).next_back() else {
+                continue;
+            };
+            let told = votes.iter().find(|vote| vote.instance == *instance);
+            if told.is_none_or(|vote| vote.ballot < *newest) {
+                return Err(format!(
+                    "{from} promises {ballot} and conceals its vote for {instance} in {newest}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
