@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use paxcast::protocol::{AcceptorSet, Membership, Role, Settings};
-use paxcast::sim::history::{Event, Limits};
+use paxcast::sim::history::{Event, History, Limits};
 use paxcast::sim::{Cluster, ClusterOptions};
 
 /// A cluster in which datagrams get lost, doubled, damaged and held up.
@@ -53,6 +53,11 @@ fn trouble(cluster: &mut Cluster) {
     cluster.crash(second).unwrap();
     let leader = cluster.leader().expect("somebody leads by now");
     cluster.crash(leader).unwrap();
+    // Said to all proposers, and so to one that is no more.
+    for client in 1..=2 {
+        let now = cluster.now();
+        cluster.submit(client, now, "into the void");
+    }
     pass(cluster, 100);
     cluster.restart(second).unwrap();
     cluster.restart(leader).unwrap();
@@ -75,9 +80,15 @@ fn to_keep_a_history_changes_nothing() {
 
 #[test]
 fn every_parcel_can_be_followed_from_its_sender_to_its_end() {
-    let mut cluster = rough(3, true);
-    trouble(&mut cluster);
-    let history = cluster.history().expect("one is kept");
+    for seed in 1..=8 {
+        let mut cluster = rough(seed, true);
+        trouble(&mut cluster);
+        follow(cluster.history().expect("one is kept"));
+    }
+}
+
+/// Follows every parcel of a history.
+fn follow(history: &History) {
     assert_eq!(history.shortfall(), None);
     let mut datagrams = 0;
     let mut parcels: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
@@ -172,6 +183,6 @@ fn every_parcel_can_be_followed_from_its_sender_to_its_end() {
         assert!(seen.contains_key(event), "{event} is missing: {seen:?}");
     }
     let submitted = seen["submitted"];
-    assert_eq!(submitted, 40);
+    assert_eq!(submitted, 42);
     assert_eq!(seen["delivered"], 2 * submitted, "each learner, each value");
 }
