@@ -449,9 +449,8 @@ impl Process for Client {
             ) => {
                 self.position = self.position.max(delivered);
                 for progress in sessions {
-                    let any = mutant(Mutant::AnySessionAcknowledges);
-                    let namesake = any && progress.session.client == self.session.client;
-                    if progress.session == self.session || namesake {
+                    let foreign = progress.session != self.session;
+                    if !foreign || mutant(Mutant::AnySessionAcknowledges) {
                         self.handle_progress(now, progress, out);
                     }
                 }

@@ -6,8 +6,6 @@ use std::time::Duration;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::mutant::{Mutant, mutant};
-
 /// A portable random generator: the same seed gives the same draws on every machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Jitter(Xoshiro256PlusPlus);
@@ -28,9 +26,6 @@ impl Jitter {
     pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let (least, most) = (nanos(least), nanos(most));
-        if mutant(Mutant::NoJitter) {
-            return Duration::from_nanos(least);
-        }
         Duration::from_nanos(self.0.random_range(least..=most.max(least)))
     }
 

@@ -118,16 +118,12 @@ mutants! {
     OneReportOnly = "B4",
     /// A candidate takes the first page of a promise for all of it.
     FirstPageIsAll = "B5",
-    /// Pages of a promise add up over the gap between them.
-    PagesAddUp = "F3",
+    /// Pages of a promise for an earlier ballot count for a candidate's new one.
+    FormerPromiseCounts = "F3",
     /// A proposer uses the same incarnation, and so the same ballots, after a restart.
     BallotReused = "B2",
     /// A candidate asks for the ballot again that it had before.
     BallotStoodTwice = "B2",
-    /// A candidate goes on though a higher ballot has decided something since.
-    HigherWatermarkIgnored = "B11",
-    /// A proposer does not remember that it heard of a higher ballot.
-    HigherBallotForgotten = "B7",
 
     // Leaders.
     /// Acceptors put no candidate off, though a leader lives.
@@ -136,8 +132,6 @@ mutants! {
     BusyForEver = "F7",
     /// A leader that hears no quorum goes on leading.
     DeafLeaderStays = "F7",
-    /// All back-offs are as short as can be, and all the same.
-    NoJitter = "B7",
 
     // Phase 2.
     /// One acceptor less than a majority counts as a quorum.
@@ -214,7 +208,7 @@ mutants! {
     AcknowledgedTooSoon = "C5",
     /// An acknowledgement that was lost is not repeated.
     AcknowledgedOnce = "C5",
-    /// A client takes acknowledgements of its former sessions for its own.
+    /// A client takes acknowledgements of other sessions for its own.
     AnySessionAcknowledges = "C5",
     /// A client forgets what is not acknowledged when another proposer leads.
     ForgottenWithTheLeader = "C5",

@@ -64,6 +64,8 @@ pub struct Checker {
     authors: BTreeMap<u16, Author>,
     /// How far the leader of each ballot has announced decisions.
     announced: BTreeMap<Ballot, Instance>,
+    /// The furthest watermark that each start of an acceptor has told.
+    reached: BTreeMap<ProcessId, Instance>,
     learners: BTreeMap<ProcessId, usize>,
     /// The longest log that any learner has delivered.
     longest: usize,
@@ -89,6 +91,7 @@ impl Checker {
             acceptors: BTreeMap::new(),
             authors: BTreeMap::new(),
             announced: BTreeMap::new(),
+            reached: BTreeMap::new(),
             learners: BTreeMap::new(),
             longest: 0,
         }
@@ -171,6 +174,19 @@ impl Checker {
         author.submitted.push(value);
     }
 
+    /// A process starts again: it may know less than it did before.
+    pub fn restarted(&mut self, process: ProcessId) {
+        self.reached.remove(&process);
+    }
+
+    /// How many promises were written down.
+    pub fn promises(&self) -> u64 {
+        self.acceptors
+            .values()
+            .map(|witness| witness.promises)
+            .sum()
+    }
+
     /// A message leaves its sender.
     pub fn sent(&mut self, from: ProcessId, message: &Message) -> Finding {
         match message {
@@ -203,13 +219,18 @@ impl Checker {
                 votes,
             } => {
                 self.check_acceptor(from)?;
-                self.check_watermark(*watermark)?;
+                self.check_reach(from, *watermark)?;
                 self.promised(from, *ballot)?;
                 self.check_page(from, *ballot, *first, *through, votes)?;
                 self.told(from, votes)
             }
-            Message::Nack { promised, .. } => {
+            Message::Nack { ballot, promised } => {
                 self.check_acceptor(from)?;
+                if promised <= ballot {
+                    return Err(format!(
+                        "{from} refuses {ballot} for {promised}, which is no higher"
+                    ));
+                }
                 self.promised(from, *promised)
             }
             Message::Alive { ballot, .. } => {
@@ -224,6 +245,9 @@ impl Checker {
                 watermarks, votes, ..
             } => {
                 self.check_acceptor(from)?;
+                if let Some(furthest) = watermarks.first() {
+                    self.check_reach(from, *furthest)?;
+                }
                 for watermark in watermarks {
                     self.check_watermark(*watermark)?;
                 }
@@ -471,6 +495,20 @@ impl Checker {
             self.check_covered(watermark.ballot, Instance(instance))?;
         }
         Ok(())
+    }
+
+    /// What an acceptor says of how far the log has come is never less than it said
+    /// before.
+    fn check_reach(&mut self, from: ProcessId, furthest: Watermark) -> Finding {
+        let reached = self.reached.entry(from).or_default();
+        if furthest.through < *reached {
+            return Err(format!(
+                "{from} tells a watermark of {} after one of {reached}",
+                furthest.through
+            ));
+        }
+        *reached = furthest.through;
+        self.check_watermark(furthest)
     }
 
     /// What a ballot proposed below its own watermark is what was chosen, or a

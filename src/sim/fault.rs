@@ -328,9 +328,12 @@ impl Faults {
     /// Cuts paths, in one of the ways in which networks part.
     fn part(&mut self, cluster: &mut Cluster) -> Finding {
         let names = names(cluster);
-        let lone = self.random.pick(&names);
-        let kind = self.random.between(0, 7);
         let leader = cluster.leader().map(|leader| cluster.nodes()[leader].who);
+        let lone = match leader {
+            Some(leader) if self.random.chance(0.3) => leader,
+            _ => self.random.pick(&names),
+        };
+        let kind = self.random.between(0, 7);
         let confidant = self.random.pick(&cluster.nodes_of(Role::Acceptor));
         let confidant = cluster.nodes()[confidant].who;
         let words = [

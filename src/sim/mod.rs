@@ -220,6 +220,12 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
     faults.heal(cluster, plan.healed.clone()).map_err(safety)?;
     finish(cluster, PATIENCE)?;
     let recovery = cluster.now().since(trouble);
+    let network = &plan.cluster.network;
+    // Late copies of old answers would let a deaf leader believe that it is heard.
+    let nothing_late = network.clog == 0.0 && network.replay < Duration::from_secs(1);
+    if plan.faults.leave_deaf && plan.healed.loss == 0.0 && nothing_late {
+        keep_peace(cluster)?;
+    }
     if plan.late_learner {
         join_late(plan, cluster)?;
     }
@@ -227,6 +233,22 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
     cluster.check_bounds().map_err(safety)?;
     cluster.checker().conclude().map_err(safety)?;
     Ok(recovery)
+}
+
+/// Where nothing is lost any more a leader stays, whatever a proposer believes that
+/// cannot hear or cannot be heard.
+fn keep_peace(cluster: &mut Cluster) -> Result<(), Broken> {
+    let settled = cluster.now() + Duration::from_secs(5);
+    cluster.run_up_to(settled).map_err(safety)?;
+    let promises = cluster.checker().promises();
+    let later = settled + Duration::from_secs(5);
+    cluster.run_up_to(later).map_err(safety)?;
+    match cluster.checker().promises() - promises {
+        0 => Ok(()),
+        more => Err(liveness(format!(
+            "{more} promises long after all healed: no leader is left in peace"
+        ))),
+    }
 }
 
 /// A learner starts when all is done, perhaps with nobody left to submit or propose.

@@ -117,7 +117,9 @@ impl Decoded {
                 let reason = "a record that was intact when it was written or last read is not";
                 return Err(StorageError::damaged(disk, &name, offset, reason));
             };
-            if let Record::Voted { vote } = record {
+            if let Record::Voted { vote } = record
+                && !(mutant(Mutant::OldVoteRead) && votes.contains_key(&vote.instance))
+            {
                 votes.insert(vote.instance, vote);
             }
             rest = &rest[length..];

@@ -177,7 +177,7 @@ impl Proposer {
 
     /// A higher ballot was seen.
     fn note_ballot(&mut self, ballot: Ballot) {
-        if !ballot.leaps_over(self.highest) && !mutant(Mutant::HigherBallotForgotten) {
+        if !ballot.leaps_over(self.highest) {
             self.highest = self.highest.max(ballot);
         }
     }
@@ -229,7 +229,7 @@ impl Proposer {
             return;
         };
         let recovery = &mut candidate.recovery;
-        if recovery.ballot != ballot {
+        if recovery.ballot != ballot && !mutant(Mutant::FormerPromiseCounts) {
             return;
         }
         candidate.busy.remove(from.id);
@@ -425,8 +425,7 @@ impl Process for Proposer {
                 self.note_ballot(watermark.ballot);
                 // A higher ballot has decided something, perhaps another value
                 // than this ballot would find in reports from before that.
-                let higher = self.mine().is_some_and(|mine| mine < watermark.ballot);
-                if higher && !mutant(Mutant::HigherWatermarkIgnored) {
+                if self.mine().is_some_and(|mine| mine < watermark.ballot) {
                     self.follow(now, out);
                 } else {
                     self.handle_promise(now, from, ballot, (first, through), votes, out);

@@ -12,6 +12,8 @@ pub(super) struct Witness {
     pub(super) told: Ballot,
     /// The highest ballot on its disk.
     pub(super) promised: Ballot,
+    /// How many promises are on its disk.
+    pub(super) promises: u64,
     /// The votes on its disk.
     pub(super) votes: BTreeMap<Instance, BTreeSet<Ballot>>,
 }
@@ -29,6 +31,7 @@ impl Checker {
                     ));
                 }
                 witness.promised = *ballot;
+                witness.promises += 1;
             }
             Record::Voted { vote } => {
                 if vote.ballot < witness.promised {

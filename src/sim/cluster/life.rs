@@ -136,6 +136,7 @@ impl Cluster {
         if let Some(event) = recovered {
             self.record(index, || event);
         }
+        self.checker.restarted(me);
         self.note(format!("{} starts", self.nodes[index].name));
         self.plan_turn(index, self.now);
         Ok(())
