@@ -1,16 +1,15 @@
 //! Whole clusters through random faults: many seeds, each of which can be replayed.
 //!
 //! ```text
-//! PAXCAST_SEED=1234 cargo test --test simulation one_seed -- --nocapture
+//! cargo run --bin paxcast -- sim --verbose --seed 1234
 //! PAXCAST_SEEDS=5000..6000 cargo test --release --test simulation many_seeds
 //! ```
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use paxcast::sim;
+use paxcast::sim::campaign::Campaign;
 
 /// Seeds that a plain test run tries.
 const SEEDS: Range<u64> = 1..401;
@@ -47,44 +46,17 @@ const FAULTS: [&str; 27] = [
 ];
 
 /// Runs every seed of a range, on all processors, and gives what struck.
-fn run(seeds: Range<u64>) -> BTreeMap<&'static str, u64> {
-    let next = AtomicU64::new(seeds.start);
-    let struck = Mutex::new(BTreeMap::new());
-    let failed = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    match sim::run(seed, false) {
-                        Ok(report) => {
-                            let mut struck = struck.lock().unwrap();
-                            for (fault, times) in report.struck {
-                                *struck.entry(fault).or_insert(0) += times;
-                            }
-                        }
-                        Err(violation) => failed.lock().unwrap().push(violation),
-                    }
-                }
-            });
-        }
-    });
-    let mut failed = failed.into_inner().unwrap();
-    failed.sort_by_key(|violation| violation.seed);
+fn run(seeds: Range<u64>) -> BTreeMap<String, u64> {
+    let (tally, failed) = Campaign::new(seeds).run(|_| {});
     for violation in failed.iter().skip(1) {
-        eprintln!(
-            "seed {}: {:?}: {}",
-            violation.seed, violation.kind, violation.what
-        );
+        let kind = violation.kind.name();
+        eprintln!("seed {}: {kind}: {}", violation.seed, violation.what);
     }
     if let Some(first) = failed.first() {
         panic!("{} seeds failed; the first:\n{first}", failed.len());
     }
-    struck.into_inner().unwrap()
+    println!("{}; {} of them run twice", tally.line(), tally.twice);
+    tally.struck
 }
 
 #[test]
@@ -110,19 +82,5 @@ fn a_seed_replays_everything() {
         let first = sim::run(seed, false).expect("a good seed");
         let second = sim::run(seed, false).expect("a good seed");
         assert_eq!(first, second, "seed {seed} took another course");
-    }
-}
-
-/// Replays the seed in `PAXCAST_SEED` with its trace on standard error; without
-/// it, the first one, silently.
-#[test]
-fn one_seed() {
-    let seed = std::env::var("PAXCAST_SEED").ok();
-    let number = seed
-        .as_deref()
-        .map_or(1, |seed| seed.parse().expect("PAXCAST_SEED is a number"));
-    match sim::run(number, seed.is_some()) {
-        Ok(report) => println!("{report:?}"),
-        Err(violation) => panic!("{violation}"),
     }
 }
