@@ -51,6 +51,10 @@ impl Acknowledging {
                 last: 0,
                 evicted: false,
             });
+        // A client that is not answered asks again.
+        if self.touched.len() >= Self::MAX_REMEMBERED {
+            return;
+        }
         if progress.evicted || progress.last > acknowledged || acknowledged == 0 {
             self.overheard.remove(&session);
             self.touched.insert(session, progress);
@@ -112,6 +116,9 @@ impl Acknowledging {
                     .is_none_or(|&last| last < progress.last)
         });
         self.deferred.append(&mut touched);
+        while self.deferred.len() > Self::MAX_REMEMBERED {
+            self.deferred.pop_last();
+        }
         if !self.deferred.is_empty() && self.deferred_until.is_none() {
             let (least, most) = settings.repropose;
             self.deferred_until = Some(now + jitter.between(least / 4, most / 2));
