@@ -61,6 +61,9 @@ impl fmt::Display for Complaint {
 /// mistake must not flood the screen.
 const SHOWN: usize = 20;
 
+/// A file with so many mistakes is read no further.
+pub(super) const MOST_COMPLAINTS: usize = 1_000;
+
 fn lines(complaints: &[Complaint]) -> String {
     let mut lines: Vec<String> = complaints
         .iter()
@@ -68,7 +71,11 @@ fn lines(complaints: &[Complaint]) -> String {
         .map(Complaint::to_string)
         .collect();
     if complaints.len() > SHOWN {
-        lines.push(format!("… and {} more", complaints.len() - SHOWN));
+        let least = match complaints.len() < MOST_COMPLAINTS {
+            true => "",
+            false => "at least ",
+        };
+        lines.push(format!("… and {least}{} more", complaints.len() - SHOWN));
     }
     lines.join("\n")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Complaint, ConfigError};
+use super::error::{Complaint, ConfigError, MOST_COMPLAINTS};
 use super::explain::Origin;
 use super::key::Key;
 use super::word::Word;
@@ -46,6 +46,11 @@ impl Reader {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
             reader.read_line(index + 1, line);
+            if reader.complaints.len() == MOST_COMPLAINTS {
+                // What was not read is not missing.
+                reader.suspected.extend(Key::ALL);
+                break;
+            }
         }
         reader
     }
