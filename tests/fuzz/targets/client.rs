@@ -1,0 +1,9 @@
+//! libFuzzer's bytes as what a role hears: the client.
+#![no_main]
+
+#[path = "../bodies/mod.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bodies::feed("client", data);
+});
