@@ -15,12 +15,14 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..401;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 27] = [
+const FAULTS: [&str; 34] = [
+    "bit rot",
     "buffer overflow",
     "client evicted",
     "clock leap",
     "clog",
     "corruption",
+    "disk full",
     "duplication",
     "failed sync",
     "kill",
@@ -33,16 +35,21 @@ const FAULTS: [&str; 27] = [
     "lookup",
     "loss",
     "loss by size",
+    "lost file",
+    "lost write",
+    "misdirected write",
     "partition",
     "partition made",
     "pause",
     "power failure",
+    "refused start",
     "rejected datagram",
     "restart",
     "session refused",
     "session renewed",
     "stalled reader",
     "unsynced records lost",
+    "wiped disk",
 ];
 
 /// Runs every seed of a range, on all processors, and gives what struck.

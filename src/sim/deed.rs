@@ -5,10 +5,12 @@
 //! its accidents, are all that went wrong in it.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::check::Finding;
 use super::cluster::Cluster;
+use super::damage::Damage;
 use super::name::Name;
 use super::node::State;
 use crate::protocol::Role;
@@ -30,6 +32,12 @@ pub enum Deed {
     Close(Name),
     /// It reads on.
     Open(Name),
+    /// The disk of a dead acceptor is damaged; a seed says where.
+    Damage(Name, Damage, u64),
+    /// A disk is full: its files grow no more.
+    Fill(Name),
+    /// There is room again.
+    Free(Name),
     /// A clock leaps ahead.
     Leap(Name, Duration),
     /// Nothing passes from one process to another.
@@ -52,11 +60,44 @@ impl fmt::Display for Deed {
             Deed::Resume(who) => write!(f, "resume {who}"),
             Deed::Close(who) => write!(f, "close {who}"),
             Deed::Open(who) => write!(f, "open {who}"),
+            Deed::Damage(who, damage, seed) => {
+                write!(f, "damage {who} by {} {seed}", damage.name())
+            }
+            Deed::Fill(who) => write!(f, "fill {who}"),
+            Deed::Free(who) => write!(f, "free {who}"),
             Deed::Leap(who, ahead) => write!(f, "leap {who} by {ahead:?}"),
             Deed::Cut(from, to) => write!(f, "cut {from} to {to}"),
             Deed::CutMulticast(from, to) => write!(f, "cut multicast {from} to {to}"),
             Deed::Mend => f.write_str("mend"),
             Deed::Add(role, id) => write!(f, "add {}", Name::new(*role, *id)),
+        }
+    }
+}
+
+impl Deed {
+    /// Words with which those deeds begin that a scenario says as they are printed.
+    pub const WORDS: [&str; 3] = ["damage", "fill", "free"];
+}
+
+impl FromStr for Deed {
+    type Err = String;
+
+    /// Reads a deed that begins with one of [`Deed::WORDS`].
+    fn from_str(line: &str) -> Result<Deed, String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["damage", who, "by", ref how @ .., seed] => {
+                let how = how.join(" ");
+                let damage = Damage::ALL.into_iter().find(|kind| kind.name() == how);
+                let damage = damage.ok_or_else(|| format!("{how:?} is no damage"))?;
+                let seed = seed
+                    .parse()
+                    .map_err(|_| format!("{seed:?} is no seed, a number"))?;
+                Ok(Deed::Damage(who.parse()?, damage, seed))
+            }
+            ["fill", who] => Ok(Deed::Fill(who.parse()?)),
+            ["free", who] => Ok(Deed::Free(who.parse()?)),
+            _ => Err(format!("{line:?}: not understood")),
         }
     }
 }
@@ -113,6 +154,15 @@ impl Cluster {
                     self.set_open(node, true)?;
                 }
             }
+            Deed::Damage(who, damage, seed) => {
+                if let Some((node, State::Dead)) = state(self, who)
+                    && self.damage(node, damage, seed)
+                {
+                    self.strike(damage.name());
+                }
+            }
+            Deed::Fill(who) => self.fill(who, true),
+            Deed::Free(who) => self.fill(who, false),
             Deed::Leap(who, ahead) => {
                 if let Some((node, _)) = state(self, who) {
                     self.strike("clock leap");
@@ -138,5 +188,22 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deeds_are_read_as_they_are_printed() {
+        let a1 = Name::new(Role::Acceptor, 1);
+        let damages = Damage::ALL.map(|damage| Deed::Damage(a1, damage, 7));
+        for deed in damages.into_iter().chain([Deed::Fill(a1), Deed::Free(a1)]) {
+            let words = deed.to_string();
+            assert_eq!(words.parse(), Ok(deed));
+            assert!(Deed::WORDS.iter().any(|word| words.starts_with(word)));
+        }
+        assert!("damage a1 by magic 7".parse::<Deed>().is_err());
     }
 }

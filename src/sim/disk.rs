@@ -22,6 +22,11 @@ pub struct Disk {
     pending: Vec<Record>,
     /// Bytes that all records may take together.
     weight: u64,
+    /// Where the last batch begins: a segment and an offset in it. That all before
+    /// it was synced stands in the batch itself.
+    protected: (u64, u64),
+    /// It was damaged since it was last opened.
+    damaged: bool,
 }
 
 /// Who has the disk.
@@ -65,6 +70,8 @@ impl Disk {
             certain: Vec::new(),
             pending: Vec::new(),
             weight: 0,
+            protected: (1, 0),
+            damaged: false,
         }
     }
 
@@ -76,6 +83,29 @@ impl Disk {
     /// How many of them survive a crash for certain.
     pub fn synced(&self) -> usize {
         self.certain.len()
+    }
+
+    /// Everything before this place, a segment and an offset in it, is named as
+    /// synced by what stands behind it.
+    pub fn protected(&self) -> (u64, u64) {
+        self.protected
+    }
+
+    /// Whether it was damaged since it was last opened.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// Remembers that it is damaged.
+    pub(super) fn note_damage(&mut self) {
+        self.damaged = true;
+    }
+
+    /// Lets the files grow no more, or lets them grow again.
+    pub fn fill(&mut self, full: bool) {
+        let disk = self.disk();
+        let used = disk.used();
+        disk.limit(full.then_some(used));
     }
 
     /// Bytes that all records ever appended may take together.
@@ -114,6 +144,7 @@ impl Disk {
         let lost = self.pending.len() - saved;
         self.certain.extend(self.pending.drain(..).take(saved));
         self.medium = Medium::Open(Box::new(log));
+        self.damaged = false;
         Ok(Opening::Recovered {
             records,
             saved,
@@ -131,7 +162,11 @@ impl Disk {
 
     /// Makes durable what was appended, and gives it back.
     pub fn sync(&mut self) -> Result<&[Record], StorageError> {
+        let end = self.log().end();
         self.log().sync()?;
+        if !self.pending.is_empty() {
+            self.protected = end;
+        }
         let before = self.certain.len();
         self.certain.append(&mut self.pending);
         Ok(&self.certain[before..])

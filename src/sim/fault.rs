@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::check::Finding;
 use super::cluster::Cluster;
+use super::damage::Damage;
 use super::deed::Deed;
+use super::disk::Disk;
 use super::name::Name;
 use super::network::NetworkOptions;
 use super::node::State;
@@ -31,6 +33,10 @@ pub struct FaultOptions {
     pub stall: Option<(Duration, Duration)>,
     /// A clock leaps ahead.
     pub leap: Option<Duration>,
+    /// The disk of a dead acceptor is damaged. Of all acceptors, a quorum is spared.
+    pub damage: Option<Duration>,
+    /// A disk is full for a while.
+    pub full: Option<(Duration, Duration)>,
     /// When the rest is healed, some processes stay dead.
     pub leave_dead: bool,
     /// When the rest is healed, one proposer stays deaf, or cannot be heard.
@@ -92,6 +98,8 @@ enum Fault {
     Partition,
     Stall,
     Leap,
+    Damage,
+    Full,
 }
 
 /// The faults of one run.
@@ -118,6 +126,8 @@ impl Faults {
             Fault::Partition,
             Fault::Stall,
             Fault::Leap,
+            Fault::Damage,
+            Fault::Full,
         ] {
             faults.strike_again(now, fault);
         }
@@ -201,6 +211,24 @@ impl Faults {
                 cluster.perform(Deed::Leap(who, ahead))?;
                 Ok(None)
             }
+            Fault::Damage => {
+                let Some(victim) = self.expendable(cluster) else {
+                    return Ok(None);
+                };
+                let who = cluster.nodes()[victim].who;
+                cluster.perform(Deed::Crash(who))?;
+                let damage = self.random.pick(&Damage::ALL);
+                let seed = self.random.number();
+                cluster.perform(Deed::Damage(who, damage, seed))?;
+                let soon = Duration::from_millis(100);
+                Ok(Some((Deed::Restart(who), soon)))
+            }
+            Fault::Full => {
+                let acceptor = self.random.pick(&cluster.nodes_of(Role::Acceptor));
+                let who = cluster.nodes()[acceptor].who;
+                cluster.perform(Deed::Fill(who))?;
+                Ok(Some((Deed::Free(who), long(self.options.full))))
+            }
         }
     }
 
@@ -211,6 +239,9 @@ impl Faults {
         cluster.remark("all heals");
         cluster.calm(network);
         cluster.perform(Deed::Mend)?;
+        for acceptor in cluster.nodes_of(Role::Acceptor) {
+            cluster.perform(Deed::Free(cluster.nodes()[acceptor].who))?;
+        }
         for node in 0..cluster.nodes().len() {
             if cluster.nodes()[node].state == State::Paused {
                 cluster.perform(Deed::Resume(cluster.nodes()[node].who))?;
@@ -227,7 +258,10 @@ impl Faults {
                 Role::Acceptor => nodes.len() - (nodes.len() / 2 + 1),
                 _ => nodes.len() - 1,
             };
-            let mut left = 0;
+            // Those first that will perhaps refuse to start: they count as left dead.
+            let damaged = |&node: &usize| is_damaged(cluster, node);
+            let mut left = dead.iter().copied().filter(damaged).count();
+            dead.retain(|node| !damaged(node));
             while !dead.is_empty() {
                 let node = dead.remove(self.random.place(dead.len()));
                 let stays = self.options.leave_dead && left < spare && self.random.chance(0.5);
@@ -287,6 +321,8 @@ impl Faults {
             Fault::Partition => self.options.partition.map(|(mean, _)| mean),
             Fault::Stall => self.options.stall.map(|(mean, _)| mean),
             Fault::Leap => self.options.leap,
+            Fault::Damage => self.options.damage,
+            Fault::Full => self.options.full.map(|(mean, _)| mean),
         };
         if let Some(mean) = mean {
             self.after(now, mean, Strike::Again(fault));
@@ -323,6 +359,18 @@ impl Faults {
             _ => false,
         };
         (!spared).then_some(node)
+    }
+
+    /// A durable acceptor that the others, those damaged before apart, are a quorum
+    /// without.
+    fn expendable(&mut self, cluster: &Cluster) -> Option<usize> {
+        let acceptors = cluster.nodes_of(Role::Acceptor);
+        let (damaged, whole): (Vec<usize>, Vec<usize>) = acceptors
+            .iter()
+            .partition(|&&node| is_damaged(cluster, node));
+        let enough = damaged.len() + 1 + acceptors.len() / 2 < acceptors.len();
+        let node = whole[self.random.place(whole.len())];
+        (enough && cluster.nodes()[node].disk.is_some()).then_some(node)
     }
 
     /// Cuts paths, in one of the ways in which networks part.
@@ -381,6 +429,12 @@ impl Faults {
         }
         Ok(())
     }
+}
+
+/// Whether an acceptor's disk was damaged since it last started.
+fn is_damaged(cluster: &Cluster, node: usize) -> bool {
+    let disk = cluster.nodes()[node].disk.as_ref();
+    disk.is_some_and(Disk::is_damaged)
 }
 
 /// All processes.

@@ -19,6 +19,7 @@ pub mod campaign;
 pub mod chance;
 pub mod check;
 pub mod cluster;
+pub mod damage;
 pub mod deed;
 pub mod diagram;
 pub mod disk;

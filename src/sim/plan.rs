@@ -200,6 +200,8 @@ fn faults(random: &mut Random) -> FaultOptions {
         partition: kind(0.4),
         stall: kind(0.2),
         leap: kind(0.1).map(|(mean, _)| mean),
+        damage: kind(0.15).map(|(mean, _)| mean),
+        full: kind(0.15),
         crash_clients: random.chance(0.3),
         leave_dead: random.chance(0.5),
         leave_deaf: random.chance(0.2),

@@ -156,6 +156,7 @@ fn action(deed: Deed) -> Action {
         Deed::CutMulticast(from, to) => cut(true, from, to),
         Deed::Mend => Action::Mend,
         Deed::Add(role, id) => Action::Add(super::name::Name::new(role, id)),
+        other => Action::Deed(other),
     }
 }
 

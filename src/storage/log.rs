@@ -244,6 +244,11 @@ impl<D: Disk> Log<D> {
         self.synced
     }
 
+    /// Where the durable records end: the number of the segment, and the offset in it.
+    pub fn end(&self) -> (u64, u64) {
+        (self.end.segment, self.end.offset)
+    }
+
     /// The disk, for simulators that look at what a crash would leave.
     pub fn disk(&self) -> &D {
         &self.disk

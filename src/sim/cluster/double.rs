@@ -50,7 +50,7 @@ impl Cluster {
     /// power failure, and compares what comes of it with the acceptor that runs.
     fn rehearse(&self, index: usize, power: Option<u64>) -> Finding {
         let node = &self.nodes[index];
-        let Some(disk) = &node.disk else {
+        let Some(disk) = node.disk.as_ref().filter(|disk| !disk.is_damaged()) else {
             return Ok(());
         };
         let records = disk

@@ -9,9 +9,11 @@ use super::double::rebuilt;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Role, Time};
 use crate::sim::check::Finding;
+use crate::sim::damage::Damage;
 use crate::sim::deed::Deed;
 use crate::sim::disk::Opening;
 use crate::sim::history::{self, Event};
+use crate::sim::name::Name;
 use crate::sim::network::NetworkOptions;
 use crate::sim::node::{Inbox, Input, Machine, State};
 use crate::sim::random::Random;
@@ -140,6 +142,27 @@ impl Cluster {
         self.note(format!("{} starts", self.nodes[index].name));
         self.plan_turn(index, self.now);
         Ok(())
+    }
+
+    /// The disk of a dead acceptor is damaged, if there is anything on it. Says
+    /// whether it was.
+    pub(in crate::sim) fn damage(&mut self, index: usize, damage: Damage, seed: u64) -> bool {
+        let Some(disk) = &mut self.nodes[index].disk else {
+            return false;
+        };
+        let done = disk.damage(damage, seed);
+        self.note(format!("{}: {}", self.nodes[index].name, damage.name()));
+        done
+    }
+
+    /// A disk has no more room, or has room again.
+    pub(in crate::sim) fn fill(&mut self, who: Name, full: bool) {
+        let disk = self.find(who).map(|node| &mut self.nodes[node].disk);
+        if let Some(Some(disk)) = disk {
+            disk.fill(full);
+            let words = if full { "is full" } else { "has room again" };
+            self.note(format!("the disk of {who} {words}"));
+        }
     }
 
     /// A process stops; its sockets still fill.

@@ -12,6 +12,7 @@ use crate::sim::disk::Disk;
 use crate::sim::history::Event;
 use crate::sim::node::{Effect, Held, Input, Machine};
 use crate::sim::random::Random;
+use crate::storage::StorageError;
 use crate::storage::memory::Fault;
 use crate::wire;
 
@@ -247,7 +248,10 @@ impl Cluster {
             }
             Err(error) => error,
         };
-        self.strike("failed sync");
+        self.strike(match error {
+            StorageError::Full { .. } => "disk full",
+            _ => "failed sync",
+        });
         self.note(format!("{} stops: {error}", self.nodes[index].name));
         self.kill(index)
     }

@@ -35,6 +35,7 @@ use bytes::Bytes;
 
 use super::chance::Accident;
 use super::cluster::ClusterOptions;
+use super::deed::Deed;
 use super::name::Name;
 use crate::protocol::{AcceptorSet, Instance, Membership, Role, Settings};
 
@@ -98,6 +99,8 @@ pub enum Action {
     },
     /// Every path is open again.
     Mend,
+    /// Something else is done, said as it is printed.
+    Deed(Deed),
     /// Processes are added.
     Add(Name),
     /// From now on datagrams meet this fate.

@@ -131,6 +131,7 @@ impl<'a> Play<'a> {
                 }
             }
             Action::Mend => self.perform(Deed::Mend)?,
+            Action::Deed(deed) => self.perform(*deed)?,
             Action::Add(name) => self.perform(Deed::Add(name.role, name.id))?,
             Action::Rule(rule) => self.rule(step, rule)?,
             Action::SkipInstance => self.skip_instance(),

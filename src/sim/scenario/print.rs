@@ -73,6 +73,7 @@ impl Display for Action {
                 write!(f, "cut {multicast}{from} {between} {to}")
             }
             Action::Mend => f.write_str("mend"),
+            Action::Deed(deed) => write!(f, "{deed}"),
             Action::Add(name) => write!(f, "add {name}"),
             Action::Rule(rule) => write!(f, "{rule}"),
             Action::SkipInstance => f.write_str("skip an instance"),
@@ -237,6 +238,9 @@ leap c1 by 3600s
 cut p1 to a1 a2
 cut multicast p1 and all learners
 mend
+damage a1 by bit rot 77
+fill a2
+free a2
 add l3
 drop next accept from p1 to a2
 drop next 3 promise
@@ -267,7 +271,7 @@ expect broken "two values"
     fn what_is_printed_reads_as_the_same() {
         let scenario: Scenario = LINES.parse().unwrap();
         assert_eq!(scenario.to_string(), LINES);
-        assert_eq!(scenario.steps.len(), 43);
+        assert_eq!(scenario.steps.len(), 46);
         let killed = [
             Target::Called("old".into()),
             Target::Name(Name::new(Role::Proposer, 2)),

@@ -9,6 +9,7 @@ use super::words::Words;
 use super::{Action, Condition, Rule, Scenario, Step, Target, Values, Verb};
 use crate::protocol::{AcceptorSet, Instance, Membership, Role};
 use crate::sim::chance::{Accident, Act, Way};
+use crate::sim::deed::Deed;
 use crate::sim::name::Name;
 
 /// What is wrong with a scenario's text, and where.
@@ -216,6 +217,9 @@ impl Reader<'_> {
                 }
             }
             "mend" => Action::Mend,
+            verb if Deed::WORDS.contains(&verb) => {
+                Action::Deed(format!("{verb} {}", self.words.rest()).parse()?)
+            }
             "add" => Action::Add(self.words.read("a new process, as in l3")?),
             "drop" if self.words.take("nothing") => Action::NoRules,
             "drop" | "delay" => {
