@@ -32,7 +32,7 @@ const STARTS: [u64; 5] = [1, 1_000_001, 2_000_001, 3_000_001, 4_000_001];
 const TABLE: &str = include_str!("../docs/mutants.md");
 
 /// Mutants that only a fault can show which the simulator does not have yet.
-const BEYOND_REACH: [Mutant; 13] = [
+const BEYOND_REACH: [Mutant; 12] = [
     Mutant::BallotStoodTwice,
     Mutant::TornTailLeft,
     Mutant::CutAtFirstDamage,
@@ -41,7 +41,6 @@ const BEYOND_REACH: [Mutant; 13] = [
     Mutant::StoreIgnored,
     Mutant::LeapTaken,
     Mutant::PastNeverRepaired,
-    Mutant::LatePageRepairs,
     Mutant::SessionBegunInTheMiddle,
     Mutant::ClusterIgnored,
     Mutant::ConfigurationIgnored,
@@ -175,6 +174,9 @@ fn the_table() {
     let rows = Mutex::new(Vec::new());
     let survivors = Mutex::new(Vec::new());
     for_each(Mutant::ALL, |&mutant| {
+        if BEYOND_REACH.contains(&mutant) {
+            return;
+        }
         let hunts = STARTS.map(|start| hunt(mutant, start));
         let found = hunts.iter().flatten().count();
         eprintln!("{mutant}: {found} of {}", STARTS.len());

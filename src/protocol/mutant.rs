@@ -154,8 +154,6 @@ mutants! {
     PastNeverRepaired = "F2",
     /// The past is proposed again as a single acceptor remembers it.
     RepairWithoutQuorum = "F2",
-    /// The past is proposed again as late answers from before have it.
-    LatePageRepairs = "F2",
 
     // From clients to batches.
     /// A leader that does not know a client begins with whatever it hears first.

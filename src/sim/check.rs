@@ -140,15 +140,27 @@ impl Checker {
     /// chosen. After changes of leader they need not: then a leader must propose
     /// the past again before a newcomer can learn it.
     pub fn is_plain_to_see(&self) -> bool {
-        self.chosen.keys().all(|instance| {
+        self.hidden_without(None) == 0
+    }
+
+    /// How many of the chosen instances the latest votes do not show when one of the
+    /// acceptors says nothing.
+    pub fn hidden_without(&self, silent: Option<u16>) -> usize {
+        let shown = |instance: &Instance| {
             let mut latest: BTreeMap<Ballot, AcceptorSet> = BTreeMap::new();
             for (&id, witness) in &self.acceptors {
-                if let Some(ballot) = witness.votes.get(instance).and_then(BTreeSet::last) {
+                if silent != Some(id)
+                    && let Some(ballot) = witness.votes.get(instance).and_then(BTreeSet::last)
+                {
                     latest.entry(*ballot).or_default().insert(id);
                 }
             }
             latest.values().any(|&voters| self.is_majority(voters))
-        })
+        };
+        self.chosen
+            .keys()
+            .filter(|&instance| !shown(instance))
+            .count()
     }
 
     /// How many values this start of a learner has delivered.

@@ -301,7 +301,16 @@ impl Faults {
     fn cut_off(&mut self, cluster: &mut Cluster, most: usize) -> Finding {
         let mut acceptors = running(cluster, Role::Acceptor);
         for _ in 0..most {
-            let acceptor = acceptors.remove(self.random.place(acceptors.len()));
+            // The one that is missed most leaves a past that only a leader can repair.
+            let most_missed = (0..acceptors.len()).max_by_key(|&place| {
+                let id = cluster.nodes()[acceptors[place]].me.id;
+                cluster.checker().hidden_without(Some(id))
+            });
+            let place = match most_missed {
+                Some(place) if self.random.chance(0.7) => place,
+                _ => self.random.place(acceptors.len()),
+            };
+            let acceptor = acceptors.remove(place);
             let acceptor = cluster.nodes()[acceptor].who;
             for other in names(cluster) {
                 cluster.perform(Deed::Cut(acceptor, other))?;

@@ -48,10 +48,13 @@ impl Plan {
         let mut cluster = cluster(&mut random);
         terms.fit_cluster(&mut cluster);
         let work = work(&mut random, &cluster, trouble);
+        let faults = faults(&mut random);
+        // A newcomer finds most to ask for where somebody is missing.
+        let late = if faults.leave_cut_off { 0.8 } else { 0.4 };
         let mut plan = Plan {
-            faults: faults(&mut random),
+            faults,
             healed: healed(&mut random),
-            late_learner: random.chance(0.4),
+            late_learner: random.chance(late),
             late_and_quiet: random.chance(0.5),
             cluster,
             trouble,

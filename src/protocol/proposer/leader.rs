@@ -254,7 +254,7 @@ impl Leader {
             return;
         };
         // What is open-ended is a late page of phase 1: repairs ask for intervals.
-        if through.is_none() && !mutant(Mutant::LatePageRepairs) {
+        if through.is_none() {
             return;
         }
         let further = repair.recovery.add(from.id, first, through, votes);
@@ -322,8 +322,7 @@ impl Leader {
             // What this leader decided itself has votes of its ballot at a quorum.
             // Pages without one are late copies from phase 1, when there were none
             // yet: what they tell may be another value than the one decided since.
-            let late = instance > self.began && voted != self.ballot();
-            if late && !mutant(Mutant::LatePageRepairs) {
+            if instance > self.began && voted != self.ballot() {
                 continue;
             }
             bytes += value.len();

@@ -87,10 +87,14 @@ impl Cluster {
         let mut past = Vec::new();
         let mut recovered = None;
         if me.role == Role::Acceptor {
-            let disk = self.nodes[index].disk.as_mut().expect("it may restart");
+            let node = &mut self.nodes[index];
+            let disk = node.disk.as_mut().expect("it may restart");
             match disk.open().map_err(|words| format!("{me}: {words}"))? {
                 Opening::Refused(error) => {
-                    let words = format!("{} refuses to start: {error}", self.nodes[index].name);
+                    let words = format!("{} refuses to start: {error}", node.name);
+                    if !disk.is_damaged() {
+                        return Err(format!("{words}; but nothing has damaged its disk"));
+                    }
                     self.note(words);
                     self.strike("refused start");
                     return Ok(());
