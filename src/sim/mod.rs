@@ -52,6 +52,9 @@ use random::Random;
 /// The virtual time within which a healed cluster must be done.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a healed cluster has to settle, and then must be at peace.
+const PEACE: Duration = Duration::from_secs(5);
+
 /// Happenings after which a run counts as a storm that will not end.
 const MOST_STEPS: u64 = 8_000_000;
 
@@ -230,19 +233,29 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
     if plan.late_learner {
         join_late(plan, cluster)?;
     }
+    conclude(cluster)?;
+    Ok(recovery)
+}
+
+/// What is looked at when a run is over.
+fn conclude(cluster: &Cluster) -> Result<(), Broken> {
     cluster.rehearse_all().map_err(safety)?;
     cluster.check_bounds().map_err(safety)?;
-    cluster.checker().conclude().map_err(safety)?;
-    Ok(recovery)
+    cluster.checker().conclude().map_err(safety)
 }
 
 /// Where nothing is lost any more a leader stays, whatever a proposer believes that
 /// cannot hear or cannot be heard.
 fn keep_peace(cluster: &mut Cluster) -> Result<(), Broken> {
-    let settled = cluster.now() + Duration::from_secs(5);
+    let settled = cluster.now() + PEACE;
     cluster.run_up_to(settled).map_err(safety)?;
+    check_peace(cluster, PEACE)
+}
+
+/// Nobody must have to promise anything for so long.
+fn check_peace(cluster: &mut Cluster, time: Duration) -> Result<(), Broken> {
     let promises = cluster.checker().promises();
-    let later = settled + Duration::from_secs(5);
+    let later = cluster.now() + time;
     cluster.run_up_to(later).map_err(safety)?;
     match cluster.checker().promises() - promises {
         0 => Ok(()),

@@ -15,7 +15,7 @@ use super::deed::Deed;
 use super::plan::Plan;
 use super::scenario::play::Play;
 use super::scenario::{Action, Condition, Scenario, Step, Target, Values, Verb};
-use super::{Kind, PATIENCE, run_cluster};
+use super::{Kind, PATIENCE, PEACE, run_cluster};
 use crate::protocol::{Role, mutant};
 
 /// How many runs a shrinking may take.
@@ -78,8 +78,20 @@ pub fn tell(seed: u64, plan: &Plan) -> Option<(Scenario, Violation)> {
     let plan = plain(plan);
     let mut cluster = Cluster::recorded(seed, plan.cluster.clone());
     let violation = run_cluster(seed, &plan, &mut cluster).err();
-    let scenario = scenario(seed, &plan, &cluster);
-    Some((scenario, *violation?))
+    let mut scenario = scenario(seed, &plan, &cluster);
+    let violation = *violation?;
+    if violation.what.contains("left in peace") {
+        let then = [
+            Action::Wait(PEACE),
+            Action::Expect(Condition::Peace(PEACE), None),
+        ];
+        scenario.steps.extend(then.map(|action| Step {
+            line: 0,
+            at: None,
+            action,
+        }));
+    }
+    Some((scenario, violation))
 }
 
 /// The same plan with long values that a scenario can name by their length.
@@ -346,10 +358,11 @@ impl Shrinker {
 
 /// Says what the scenario shows, and that it must fail.
 fn finish(scenario: &mut Scenario, violation: &Violation) {
-    let mut what = violation.what.as_str();
-    if violation.kind == Kind::Liveness {
-        what = "done";
-    }
+    let what = match violation.kind {
+        Kind::Liveness if violation.what.contains("peace") => "peace",
+        Kind::Liveness => "done",
+        _ => violation.what.as_str(),
+    };
     scenario.title = vec![format!("{:?}: {}", violation.kind, violation.what)];
     scenario
         .steps

@@ -212,7 +212,22 @@ fn many(terms: Terms, options: &Options) -> anyhow::Result<ExitCode> {
 
 /// Says what went wrong, and what it takes.
 fn fail(violation: &Violation, terms: &Terms, options: &Options) -> anyhow::Result<()> {
-    eprintln!("{violation}");
+    match options.verbose {
+        true => eprintln!("{violation}"),
+        false => {
+            let last = violation.trace.len().saturating_sub(20);
+            for line in &violation.trace[last..] {
+                eprintln!("{line}");
+            }
+            eprintln!(
+                "seed {}: {} at {}: {}",
+                violation.seed,
+                violation.kind.name(),
+                violation.at,
+                violation.what
+            );
+        }
+    }
     let seed = violation.seed;
     if options.no_shrink {
         return Ok(());

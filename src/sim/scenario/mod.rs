@@ -193,6 +193,8 @@ pub enum Condition {
     Dead(Target),
     /// No learner delivers anything for so long.
     Nothing(Duration),
+    /// No acceptor has to promise anything for so long: the leader is left alone.
+    Peace(Duration),
 }
 
 impl Default for Scenario {

@@ -17,7 +17,9 @@ use crate::sim::deed::Deed;
 use crate::sim::name::Name;
 use crate::sim::node::{Node, State};
 use crate::sim::random::Random;
-use crate::sim::{Broken, Kind, Report, Violation, report, safety, violation};
+use crate::sim::{
+    Broken, Kind, Report, Violation, check_peace, conclude, report, safety, violation,
+};
 
 /// A scenario on the stage.
 pub struct Play<'a> {
@@ -87,7 +89,7 @@ impl<'a> Play<'a> {
             }
             self.act(step)?;
         }
-        Ok(())
+        conclude(&self.cluster)
     }
 
     fn act(&mut self, step: &Step) -> Result<(), Broken> {
@@ -149,6 +151,7 @@ impl<'a> Play<'a> {
             }
             Action::Expect(condition, within) => self.expect(step, condition, *within)?,
             Action::ExpectBroken(_) => {
+                conclude(&self.cluster)?;
                 return Err(unmet(step, "all went well, no promise was broken"));
             }
             Action::Say(_) => {}
@@ -318,6 +321,9 @@ impl<'a> Play<'a> {
                 false => Err(unmet(step, "something was delivered")),
             };
         }
+        if let Condition::Peace(time) = condition {
+            return check_peace(&mut self.cluster, *time);
+        }
         // To ask after every event would cost more than the events.
         let slice = Duration::from_millis(1);
         let deadline = self.cluster.now() + within.unwrap_or_default();
@@ -403,7 +409,7 @@ impl<'a> Play<'a> {
                 states(target)?.iter().all(|&state| state == State::Running)
             }
             Condition::Dead(target) => states(target)?.iter().all(|&state| state == State::Dead),
-            Condition::Nothing(_) => false,
+            Condition::Nothing(_) | Condition::Peace(_) => false,
         })
     }
 

@@ -151,6 +151,7 @@ impl Display for Condition {
             Condition::Running(target) => write!(f, "running {target}"),
             Condition::Dead(target) => write!(f, "dead {target}"),
             Condition::Nothing(time) => write!(f, "nothing delivered for {time:?}"),
+            Condition::Peace(time) => write!(f, "peace for {time:?}"),
         }
     }
 }
@@ -257,6 +258,7 @@ expect no leader
 expect delivered 3 by l1
 expect delivered "a" "b"
 expect nothing delivered for 5s
+expect peace for 5s
 expect done within 60s
 expect acknowledged 3 to c1
 expect chosen 5
@@ -271,7 +273,7 @@ expect broken "two values"
     fn what_is_printed_reads_as_the_same() {
         let scenario: Scenario = LINES.parse().unwrap();
         assert_eq!(scenario.to_string(), LINES);
-        assert_eq!(scenario.steps.len(), 46);
+        assert_eq!(scenario.steps.len(), 47);
         let killed = [
             Target::Called("old".into()),
             Target::Name(Name::new(Role::Proposer, 2)),
@@ -314,7 +316,7 @@ expect broken "two values"
                 "submit c1",
                 "1: expected a text in quotes, or a number, found the end of the line",
             ),
-            ("expect peace", "1: \"peace\" is nothing that can hold"),
+            ("expect war", "1: \"war\" is nothing that can hold"),
             ("acceptors 0", "1: acceptors: 0 is out of range"),
         ];
         for (text, mistake) in wrong {

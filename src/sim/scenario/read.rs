@@ -332,6 +332,10 @@ impl Reader<'_> {
                 self.words.demand("for")?;
                 Condition::Nothing(self.words.duration()?)
             }
+            "peace" => {
+                self.words.demand("for")?;
+                Condition::Peace(self.words.duration()?)
+            }
             "done" => Condition::Done,
             "acknowledged" => {
                 let number = self.words.read("a number")?;
