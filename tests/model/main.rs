@@ -129,7 +129,19 @@ fn large_two_acceptors_are_killed() {
         paged: true,
         ..Bounds::TWO
     };
-    exhaust("two acceptors are killed", bounds, 3_000_000);
+    exhaust("two acceptors are killed", bounds, 4_000_000);
+}
+
+/// Each acceptor may be killed once.
+#[test]
+#[ignore = "many minutes: tests/campaigns/model.sh"]
+fn large_all_acceptors_are_killed() {
+    let bounds = Bounds {
+        acceptor_crashes: [1, 1, 1],
+        paged: true,
+        ..Bounds::TWO
+    };
+    exhaust("all acceptors are killed", bounds, 10_000_000);
 }
 
 #[test]
@@ -139,7 +151,7 @@ fn large_acceptors_refuse_aloud() {
         refusals: true,
         ..Bounds::TWO
     };
-    exhaust("acceptors refuse aloud", bounds, 100_000);
+    exhaust("acceptors refuse aloud", bounds, 300_000);
 }
 
 #[test]
@@ -150,7 +162,7 @@ fn large_three_ballots() {
         deaf: true,
         ..Bounds::ONE
     };
-    exhaust("three ballots", bounds, 100_000);
+    exhaust("three ballots", bounds, 800_000);
 }
 
 /// The protocol on paper, without a broken rule.
@@ -179,8 +191,8 @@ fn on_paper_nothing_is_wrong() {
 #[test]
 #[ignore = "minutes: tests/campaigns/model.sh"]
 fn large_on_paper() {
-    exhaust_on_paper(3, 1, false, 0, 100_000);
-    exhaust_on_paper(2, 2, true, 0, 100_000);
+    exhaust_on_paper(3, 1, false, 0, 300_000);
+    exhaust_on_paper(2, 2, true, 0, 1_000_000);
 }
 
 /// Every rule matters: without it learners disagree.
