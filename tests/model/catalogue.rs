@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::bounds::Bounds;
+use super::network::Parcel;
 use super::observer::Observer;
-use super::process::{Fact, Input, PROCESSES, Parcel, Process};
+use super::process::{Fact, Input, PROCESSES, Process};
 
 /// A set of parcels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use stateright::{Model, Property};
 
 use super::bounds::{ACCEPTORS, Bounds, PROPOSERS};
 use super::catalogue::{CRASH, Catalogue, Parcels, SYNC, TIME};
+use super::network::first_parcels;
 use super::observer::{Fault, Observer};
-use super::process::{LEARNER, PROCESSES, Process, first_parcels, identity};
+use super::process::{LEARNER, PROCESSES, Process, identity};
 
 /// A cluster and its bounds.
 pub struct Cluster {

@@ -27,6 +27,7 @@
 mod bounds;
 mod catalogue;
 mod cluster;
+mod network;
 mod observer;
 mod paper;
 mod process;
