@@ -15,8 +15,9 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..401;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 34] = [
+const FAULTS: [&str; 49] = [
     "bit rot",
+    "brought an old vote back",
     "buffer overflow",
     "client evicted",
     "clock leap",
@@ -25,13 +26,16 @@ const FAULTS: [&str; 34] = [
     "disk full",
     "duplication",
     "failed sync",
+    "hid the last vote",
     "kill",
     "late learner",
     "late learner and nobody else",
+    "left a candidate one acceptor",
     "left cut off",
     "left dead",
     "left deaf",
     "left mute",
+    "let a leader confide in one acceptor",
     "lookup",
     "loss",
     "loss by size",
@@ -45,9 +49,20 @@ const FAULTS: [&str; 34] = [
     "refused start",
     "rejected datagram",
     "restart",
+    "restarted a leader within a moment",
     "session refused",
     "session renewed",
+    "silenced the one who knows",
     "stalled reader",
+    "struck a candidate",
+    "struck a learner one vote short",
+    "struck a new leader",
+    "struck an acknowledgement",
+    "struck an old leader",
+    "struck before a promise was synced",
+    "struck before a vote was synced",
+    "struck between pages of a promise",
+    "struck the last voter",
     "unsynced records lost",
     "wiped disk",
 ];

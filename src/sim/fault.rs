@@ -12,6 +12,7 @@ use super::damage::Damage;
 use super::deed::Deed;
 use super::disk::Disk;
 use super::name::Name;
+use super::nemesis::Nemesis;
 use super::network::NetworkOptions;
 use super::node::State;
 use super::random::Random;
@@ -35,6 +36,9 @@ pub struct FaultOptions {
     pub leap: Option<Duration>,
     /// The disk of a dead acceptor is damaged. Of all acceptors, a quorum is spared.
     pub damage: Option<Duration>,
+    /// Somebody watches and strikes at dangerous moments, and rests so long in
+    /// between.
+    pub nemesis: Option<Duration>,
     /// A disk is full for a while.
     pub full: Option<(Duration, Duration)>,
     /// When the rest is healed, some processes stay dead.
@@ -109,12 +113,18 @@ pub struct Faults {
     random: Random,
     agenda: BinaryHeap<Reverse<(Time, u64, Strike)>>,
     order: u64,
+    nemesis: Option<Nemesis>,
 }
 
 impl Faults {
     /// The faults that these options call for, from `now` on.
     pub fn new(options: FaultOptions, random: Random, now: Time) -> Faults {
+        let nemesis = options.nemesis.map(|rest| {
+            let mut seed = random.clone();
+            Nemesis::new(Random::new(seed.number(), "nemesis"), rest)
+        });
         let mut faults = Faults {
+            nemesis,
             options,
             random,
             agenda: BinaryHeap::new(),
@@ -155,6 +165,33 @@ impl Faults {
                 Ok(())
             }
         }
+    }
+
+    /// Lets the nemesis see what has happened.
+    pub fn watch(&mut self, cluster: &mut Cluster) -> Finding {
+        let Some(nemesis) = &mut self.nemesis else {
+            return Ok(());
+        };
+        let mut blows = Vec::new();
+        for sight in cluster.take_sights() {
+            if let Some((name, more)) = nemesis.see(cluster, sight) {
+                cluster.strike(name);
+                cluster.remark(format!("the nemesis {name}"));
+                blows.extend(more);
+            }
+        }
+        for (wait, deed) in blows {
+            match wait.is_zero() {
+                true => cluster.perform(deed)?,
+                false => {
+                    self.order += 1;
+                    let at = cluster.now() + wait;
+                    let entry = (at, self.order, Strike::Then(deed));
+                    self.agenda.push(Reverse(entry));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Does a fault, and says what will end it, and after how long on average.
@@ -236,6 +273,8 @@ impl Faults {
     /// acceptors, a proposer and a learner hear each other is whole again.
     pub fn heal(&mut self, cluster: &mut Cluster, network: NetworkOptions) -> Finding {
         self.agenda.clear();
+        self.nemesis = None;
+        cluster.look_away();
         cluster.remark("all heals");
         cluster.calm(network);
         cluster.perform(Deed::Mend)?;

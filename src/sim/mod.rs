@@ -26,6 +26,7 @@ pub mod disk;
 pub mod fault;
 pub mod history;
 pub mod name;
+pub mod nemesis;
 pub mod network;
 pub mod node;
 pub mod plan;
@@ -207,6 +208,9 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
         cluster.submit(*client, *at, value.clone());
     }
     let trouble = Time::ZERO + plan.trouble;
+    if plan.faults.nemesis.is_some() {
+        cluster.look_out();
+    }
     let mut faults = Faults::new(plan.faults.clone(), Random::new(seed, "faults"), Time::ZERO);
     loop {
         let happening = cluster.next_happening().filter(|at| *at <= trouble);
@@ -218,6 +222,7 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
             _ if happening.is_none() => break,
             _ => cluster.step().map_err(safety)?,
         }
+        faults.watch(cluster).map_err(safety)?;
         check_storm(cluster)?;
     }
     cluster.pass(trouble);

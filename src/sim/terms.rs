@@ -70,7 +70,9 @@ pub const FAULTS: &[FaultClass] = &[
         plan.faults.leap = None;
         plan.cluster.drift = 0;
     }),
+    class("nemesis", |plan| plan.faults.nemesis = None),
     class("disk", |plan| {
+        (plan.faults.damage, plan.faults.full) = (None, None);
         plan.cluster.sync_failure = 0.0;
         plan.cluster.sync.1 = plan.cluster.sync.1.min(Duration::from_millis(1));
     }),

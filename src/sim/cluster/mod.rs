@@ -8,6 +8,7 @@
 mod bounds;
 mod double;
 mod life;
+mod lookout;
 mod options;
 mod queue;
 mod record;
@@ -26,6 +27,7 @@ use super::deed::Deed;
 use super::disk::{Disk, Opening};
 use super::history::History;
 use super::name::Name;
+use super::nemesis::Sight;
 use super::network::{Network, NetworkOptions};
 use super::node::{Clock, Inbox, Input, Machine, Node, State};
 use super::random::Random;
@@ -56,6 +58,8 @@ pub struct Cluster {
     network: Network,
     chance: Chance,
     deeds: Vec<(Time, Deed)>,
+    /// What there was to be seen, while somebody looks.
+    sights: Option<Vec<Sight>>,
     filters: Vec<Filter>,
     checker: Checker,
     trace: Trace,
@@ -91,6 +95,7 @@ impl Cluster {
             network: Network::new(options.network.clone(), Random::new(seed, "network")),
             chance,
             deeds: Vec::new(),
+            sights: None,
             filters: Vec::new(),
             checker: Checker::new(&options.settings),
             trace: Trace::new(scope, aloud),

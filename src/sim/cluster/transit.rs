@@ -10,6 +10,7 @@ use crate::protocol::{Address, Message, ProcessId};
 use crate::sim::chance::Way;
 use crate::sim::check::Finding;
 use crate::sim::history::Event;
+use crate::sim::nemesis::Sight;
 use crate::sim::node::{Socket, State, Waiting};
 use crate::sim::trace::Line;
 use crate::wire;
@@ -124,6 +125,8 @@ impl Cluster {
             ));
         }
         self.checker.sent(me, message)?;
+        let who = self.nodes[index].who;
+        self.show(|| Sight::of(who, message));
         let receivers: Vec<usize> = match (group, port) {
             (Some(role), _) => (0..self.nodes.len())
                 .filter(|&other| Socket::is_joined(role, self.nodes[other].me.role))

@@ -10,6 +10,7 @@ use crate::sim::chance::{Act, Sync};
 use crate::sim::check::Finding;
 use crate::sim::disk::Disk;
 use crate::sim::history::Event;
+use crate::sim::nemesis::Sight;
 use crate::sim::node::{Effect, Held, Input, Machine};
 use crate::sim::random::Random;
 use crate::storage::StorageError;
@@ -109,6 +110,7 @@ impl Cluster {
                 }
                 Effect::Record(record) => {
                     self.record(index, || Event::Wrote(record.clone()));
+                    self.show_record(index, &record);
                     match &mut self.nodes[index].disk {
                         Some(disk) => disk.append(record).expect("a segment holds any record"),
                         None => {
@@ -181,6 +183,8 @@ impl Cluster {
                 }
                 Effect::Elected(ballot) => {
                     self.record(index, || Event::Elected(ballot));
+                    let who = self.nodes[index].who;
+                    self.show(|| Some(Sight::Leading(who)));
                     self.note(format!("{} leads {ballot}", self.nodes[index].name));
                 }
                 Effect::Deposed(ballot) => {
