@@ -163,6 +163,20 @@ impl Checker {
             .count()
     }
 
+    /// The ballots in which anything was proposed for an instance, ascending.
+    pub fn proposed_for(&self, instance: Instance) -> impl Iterator<Item = Ballot> + '_ {
+        let all = (instance, Ballot::ZERO)..(instance.next(), Ballot::ZERO);
+        self.proposals.range(all).map(|(&(_, ballot), _)| ballot)
+    }
+
+    /// The votes for an instance that are on disks: whose, and in which ballot.
+    pub fn votes_for(&self, instance: Instance) -> impl Iterator<Item = (u16, Ballot)> + '_ {
+        self.acceptors.iter().flat_map(move |(&acceptor, witness)| {
+            let ballots = witness.votes.get(&instance).into_iter().flatten();
+            ballots.map(move |&ballot| (acceptor, ballot))
+        })
+    }
+
     /// How many values this start of a learner has delivered.
     pub fn delivered_by(&self, learner: ProcessId) -> usize {
         self.learners.get(&learner).copied().unwrap_or(0)

@@ -307,7 +307,7 @@ fn finish(cluster: &mut Cluster, patience: Duration) -> Result<(), Broken> {
                 "not done {patience:?} after all healed: chosen through {}, last {}; {}",
                 cluster.checker().chosen_through(),
                 cluster.checker().chosen_last(),
-                cluster.unfinished().join(", ")
+                cluster.diagnose()
             )));
         }
         cluster

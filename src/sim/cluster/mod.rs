@@ -6,6 +6,7 @@
 //! turns are large or small, syncs take their time, messages wait for them.
 
 mod bounds;
+mod diagnosis;
 mod double;
 mod life;
 mod lookout;

@@ -26,7 +26,7 @@ impl Cluster {
     }
 
     /// Whether there is nothing left that this process must do.
-    fn is_finished(&self, index: usize) -> bool {
+    pub(super) fn is_finished(&self, index: usize) -> bool {
         let node = &self.nodes[index];
         !node.is_running()
             || match node.me.role {
