@@ -15,7 +15,10 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..401;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 49] = [
+const FAULTS: [&str; 56] = [
+    "another cluster",
+    "another configuration",
+    "another version",
     "bit rot",
     "brought an old vote back",
     "buffer overflow",
@@ -26,6 +29,7 @@ const FAULTS: [&str; 49] = [
     "disk full",
     "duplication",
     "failed sync",
+    "garbage",
     "hid the last vote",
     "kill",
     "late learner",
@@ -41,7 +45,9 @@ const FAULTS: [&str; 49] = [
     "loss by size",
     "lost file",
     "lost write",
+    "malformed datagrams",
     "misdirected write",
+    "old datagrams again",
     "partition",
     "partition made",
     "pause",
@@ -63,6 +69,7 @@ const FAULTS: [&str; 49] = [
     "struck before a vote was synced",
     "struck between pages of a promise",
     "struck the last voter",
+    "two with one id",
     "unsynced records lost",
     "wiped disk",
 ];

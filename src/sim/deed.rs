@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::check::Finding;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Stray};
 use super::damage::Damage;
 use super::name::Name;
 use super::node::State;
@@ -46,7 +46,9 @@ pub enum Deed {
     CutMulticast(Name, Name),
     /// Every path is open again.
     Mend,
-    /// A new process starts.
+    /// Datagrams arrive that have no business here; a seed says which and where.
+    Stray(Stray, u64),
+    /// A new process starts, perhaps with the role and id of another.
     Add(Role, u16),
 }
 
@@ -69,6 +71,7 @@ impl fmt::Display for Deed {
             Deed::Cut(from, to) => write!(f, "cut {from} to {to}"),
             Deed::CutMulticast(from, to) => write!(f, "cut multicast {from} to {to}"),
             Deed::Mend => f.write_str("mend"),
+            Deed::Stray(stray, seed) => write!(f, "stray {} {seed}", stray.name()),
             Deed::Add(role, id) => write!(f, "add {}", Name::new(*role, *id)),
         }
     }
@@ -76,7 +79,7 @@ impl fmt::Display for Deed {
 
 impl Deed {
     /// Words with which those deeds begin that a scenario says as they are printed.
-    pub const WORDS: [&str; 3] = ["damage", "fill", "free"];
+    pub const WORDS: [&str; 4] = ["damage", "fill", "free", "stray"];
 }
 
 impl FromStr for Deed {
@@ -94,6 +97,15 @@ impl FromStr for Deed {
                     .parse()
                     .map_err(|_| format!("{seed:?} is no seed, a number"))?;
                 Ok(Deed::Damage(who.parse()?, damage, seed))
+            }
+            ["stray", ref what @ .., seed] => {
+                let what = what.join(" ");
+                let stray = Stray::ALL.into_iter().find(|kind| kind.name() == what);
+                let stray = stray.ok_or_else(|| format!("{what:?} is nothing that strays"))?;
+                let seed = seed
+                    .parse()
+                    .map_err(|_| format!("{seed:?} is no seed, a number"))?;
+                Ok(Deed::Stray(stray, seed))
             }
             ["fill", who] => Ok(Deed::Fill(who.parse()?)),
             ["free", who] => Ok(Deed::Free(who.parse()?)),
@@ -183,6 +195,11 @@ impl Cluster {
                 self.remark("the network mends");
                 self.network().mend();
             }
+            Deed::Stray(stray, seed) => {
+                if self.stray(stray, seed) {
+                    self.strike(stray.name());
+                }
+            }
             Deed::Add(role, id) => {
                 self.add(role, id);
             }
@@ -199,7 +216,9 @@ mod tests {
     fn deeds_are_read_as_they_are_printed() {
         let a1 = Name::new(Role::Acceptor, 1);
         let damages = Damage::ALL.map(|damage| Deed::Damage(a1, damage, 7));
-        for deed in damages.into_iter().chain([Deed::Fill(a1), Deed::Free(a1)]) {
+        let strays = Stray::ALL.map(|stray| Deed::Stray(stray, 8));
+        let others = [Deed::Fill(a1), Deed::Free(a1)];
+        for deed in damages.into_iter().chain(strays).chain(others) {
             let words = deed.to_string();
             assert_eq!(words.parse(), Ok(deed));
             assert!(Deed::WORDS.iter().any(|word| words.starts_with(word)));

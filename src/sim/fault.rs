@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::check::Finding;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Stray};
 use super::damage::Damage;
 use super::deed::Deed;
 use super::disk::Disk;
@@ -39,6 +39,11 @@ pub struct FaultOptions {
     /// Somebody watches and strikes at dangerous moments, and rests so long in
     /// between.
     pub nemesis: Option<Duration>,
+    /// Datagrams arrive that have no business here.
+    pub stray: Option<Duration>,
+    /// A second process starts with the role and id of another. Not of an acceptor:
+    /// who never heard the first could not know that the second is not it.
+    pub twin: Option<Duration>,
     /// A disk is full for a while.
     pub full: Option<(Duration, Duration)>,
     /// When the rest is healed, some processes stay dead.
@@ -104,6 +109,8 @@ enum Fault {
     Leap,
     Damage,
     Full,
+    Stray,
+    Twin,
 }
 
 /// The faults of one run.
@@ -117,6 +124,9 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// How many processes share a role and id with another, at most.
+    const MOST_TWINS: usize = 2;
+
     /// The faults that these options call for, from `now` on.
     pub fn new(options: FaultOptions, random: Random, now: Time) -> Faults {
         let nemesis = options.nemesis.map(|rest| {
@@ -138,6 +148,8 @@ impl Faults {
             Fault::Leap,
             Fault::Damage,
             Fault::Full,
+            Fault::Stray,
+            Fault::Twin,
         ] {
             faults.strike_again(now, fault);
         }
@@ -260,6 +272,25 @@ impl Faults {
                 let soon = Duration::from_millis(100);
                 Ok(Some((Deed::Restart(who), soon)))
             }
+            Fault::Stray => {
+                let stray = self.random.pick(&Stray::ALL);
+                let seed = self.random.number();
+                cluster.perform(Deed::Stray(stray, seed))?;
+                Ok(None)
+            }
+            Fault::Twin => {
+                let role = self
+                    .random
+                    .pick(&[Role::Proposer, Role::Learner, Role::Client]);
+                let first = self.random.pick(&cluster.nodes_of(role));
+                let id = cluster.nodes()[first].who.id;
+                let twins = names(cluster).iter().filter(|name| name.twin > 0).count();
+                if twins < Self::MOST_TWINS {
+                    cluster.strike("two with one id");
+                    cluster.perform(Deed::Add(role, id))?;
+                }
+                Ok(None)
+            }
             Fault::Full => {
                 let acceptor = self.random.pick(&cluster.nodes_of(Role::Acceptor));
                 let who = cluster.nodes()[acceptor].who;
@@ -371,6 +402,8 @@ impl Faults {
             Fault::Leap => self.options.leap,
             Fault::Damage => self.options.damage,
             Fault::Full => self.options.full.map(|(mean, _)| mean),
+            Fault::Stray => self.options.stray,
+            Fault::Twin => self.options.twin,
         };
         if let Some(mean) = mean {
             self.after(now, mean, Strike::Again(fault));

@@ -208,6 +208,9 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
         cluster.submit(*client, *at, value.clone());
     }
     let trouble = Time::ZERO + plan.trouble;
+    if plan.faults.stray.is_some() {
+        cluster.keep_samples();
+    }
     if plan.faults.nemesis.is_some() {
         cluster.look_out();
     }

@@ -205,6 +205,8 @@ fn faults(random: &mut Random) -> FaultOptions {
         leap: kind(0.1).map(|(mean, _)| mean),
         damage: kind(0.15).map(|(mean, _)| mean),
         full: kind(0.15),
+        stray: kind(0.3).map(|(mean, _)| mean / 4),
+        twin: kind(0.1).map(|(mean, _)| mean),
         nemesis: kind(0.4).map(|(mean, _)| mean / 4),
         crash_clients: random.chance(0.3),
         leave_dead: random.chance(0.5),

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::plan::Plan;
-use crate::protocol::{AcceptorSet, Membership};
+use crate::protocol::{AcceptorSet, Membership, Sessions};
 
 /// What is asked. By default nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,13 @@ pub const FAULTS: &[FaultClass] = &[
     class("clock", |plan| {
         plan.faults.leap = None;
         plan.cluster.drift = 0;
+    }),
+    class("strangers", |plan| {
+        (plan.faults.stray, plan.faults.twin) = (None, None);
+    }),
+    class("eviction", |plan| {
+        plan.cluster.settings.lifetime = Sessions::LIFETIME;
+        plan.cluster.settings.sessions = Sessions::MAX_SESSIONS;
     }),
     class("nemesis", |plan| plan.faults.nemesis = None),
     class("disk", |plan| {

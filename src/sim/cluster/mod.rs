@@ -14,6 +14,7 @@ mod options;
 mod queue;
 mod record;
 mod standing;
+mod stray;
 mod transit;
 mod turn;
 
@@ -43,6 +44,9 @@ use crate::wire::Scope;
 
 pub use options::ClusterOptions;
 use queue::{Happening, Planned};
+use stray::Samples;
+
+pub use stray::Stray;
 pub use transit::{Filter, Meddling, Passage};
 
 /// A whole cluster.
@@ -61,6 +65,8 @@ pub struct Cluster {
     deeds: Vec<(Time, Deed)>,
     /// What there was to be seen, while somebody looks.
     sights: Option<Vec<Sight>>,
+    /// Some of what was sent, while somebody wants it.
+    samples: Option<Samples>,
     filters: Vec<Filter>,
     checker: Checker,
     trace: Trace,
@@ -97,6 +103,7 @@ impl Cluster {
             chance,
             deeds: Vec::new(),
             sights: None,
+            samples: None,
             filters: Vec::new(),
             checker: Checker::new(&options.settings),
             trace: Trace::new(scope, aloud),

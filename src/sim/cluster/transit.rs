@@ -134,6 +134,7 @@ impl Cluster {
             (None, Some(port)) => self.ports.get(&port).copied().into_iter().collect(),
             (None, None) => Vec::new(),
         };
+        self.sample(index, group.ok_or(receivers.first().copied()), &bytes);
         let socket = group.map_or(Socket::Own, Socket::Group);
         for receiver in receivers {
             if receiver == index {

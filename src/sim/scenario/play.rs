@@ -37,9 +37,14 @@ impl<'a> Play<'a> {
     pub fn new(scenario: &'a Scenario, aloud: bool) -> Play<'a> {
         let chance = Chance::told(&scenario.accidents);
         let options = scenario.options.clone();
+        let mut cluster = Cluster::with_chance(scenario.seed, options, chance, aloud);
+        let strays = |step: &Step| matches!(step.action, Action::Deed(Deed::Stray(..)));
+        if scenario.steps.iter().any(strays) {
+            cluster.keep_samples();
+        }
         Play {
             scenario,
-            cluster: Cluster::with_chance(scenario.seed, options, chance, aloud),
+            cluster,
             called: BTreeMap::new(),
             given: BTreeMap::new(),
             rules: 0,

@@ -239,6 +239,7 @@ leap c1 by 3600s
 cut p1 to a1 a2
 cut multicast p1 and all learners
 mend
+stray another cluster 5
 damage a1 by bit rot 77
 fill a2
 free a2

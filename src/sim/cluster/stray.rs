@@ -1,0 +1,205 @@
+//! Datagrams that have no business here: copies from long ago, from this very run,
+//! and what strangers on the same groups send.
+//!
+//! While somebody asks for it, a sample of what is sent is kept. A copy of it may
+//! come minutes later, after its sender or its receiver has started anew; a
+//! stranger's datagram is one of them, as another cluster, another configuration
+//! or another version would have sent it, or bytes that nobody would send.
+
+use std::collections::VecDeque;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Cluster, Happening};
+use crate::protocol::Role;
+use crate::sim::node::{Socket, State, Waiting};
+use crate::sim::random::Random;
+use crate::wire::{self, Scope};
+
+/// What kind of datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stray {
+    /// A copy of one from long ago.
+    Echo,
+    /// One of another cluster.
+    Cluster,
+    /// One of this cluster with another configuration.
+    Config,
+    /// One of another version.
+    Version,
+    /// Any bytes.
+    Garbage,
+    /// A good head and a good tag, and no message in between.
+    Malformed,
+}
+
+impl Stray {
+    /// All kinds.
+    pub const ALL: [Stray; 6] = [
+        Stray::Echo,
+        Stray::Cluster,
+        Stray::Config,
+        Stray::Version,
+        Stray::Garbage,
+        Stray::Malformed,
+    ];
+
+    /// Its name in traces and counts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stray::Echo => "old datagrams again",
+            Stray::Cluster => "another cluster",
+            Stray::Config => "another configuration",
+            Stray::Version => "another version",
+            Stray::Garbage => "garbage",
+            Stray::Malformed => "malformed datagrams",
+        }
+    }
+}
+
+/// A datagram that was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    /// Whose group it was for, or the process.
+    to: Result<Role, usize>,
+    from: usize,
+    port: u64,
+    bytes: Bytes,
+}
+
+/// A sample of what was sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Samples {
+    kept: VecDeque<Sample>,
+    seen: u64,
+}
+
+impl Samples {
+    /// How many datagrams are kept.
+    const MOST: usize = 512;
+
+    /// One of so many is kept.
+    const EVERY: u64 = 7;
+
+    fn add(&mut self, sample: Sample) {
+        self.seen += 1;
+        if !self.seen.is_multiple_of(Self::EVERY) {
+            return;
+        }
+        if self.kept.len() == Self::MOST {
+            // Old ones stay as likely as new ones.
+            let place = (self.seen / Self::EVERY * 0x9e37_79b9) as usize % Self::MOST;
+            self.kept.remove(place);
+        }
+        self.kept.push_back(sample);
+    }
+}
+
+impl Cluster {
+    /// Keeps a sample of what is sent from now on.
+    pub fn keep_samples(&mut self) {
+        self.samples.get_or_insert_default();
+    }
+
+    /// A datagram was sent to a group or to a process.
+    pub(super) fn sample(&mut self, from: usize, to: Result<Role, Option<usize>>, bytes: &Bytes) {
+        let Some(samples) = &mut self.samples else {
+            return;
+        };
+        let to = match to {
+            Ok(role) => Ok(role),
+            Err(Some(node)) => Err(node),
+            Err(None) => return,
+        };
+        samples.add(Sample {
+            to,
+            from,
+            port: self.nodes[from].port,
+            bytes: bytes.clone(),
+        });
+    }
+
+    /// Stray datagrams of a kind arrive here and there; a seed says which and
+    /// where. Says whether there were any.
+    pub(in crate::sim) fn stray(&mut self, stray: Stray, seed: u64) -> bool {
+        let mut random = Random::new(seed, stray.name());
+        let kept = self.samples.as_ref().map(|samples| samples.kept.clone());
+        let Some(kept) = kept.filter(|kept| !kept.is_empty()) else {
+            return false;
+        };
+        for _ in 0..random.between(1, 24) {
+            let sample = &kept[random.place(kept.len())];
+            let Some(bytes) = self.forge(stray, &sample.bytes, &mut random) else {
+                continue;
+            };
+            let receivers: Vec<usize> = match sample.to {
+                Ok(role) => (0..self.nodes.len())
+                    .filter(|&node| Socket::is_joined(role, self.nodes[node].me.role))
+                    .collect(),
+                Err(node) => vec![node],
+            };
+            for receiver in receivers {
+                if receiver == sample.from || self.nodes[receiver].state == State::Dead {
+                    continue;
+                }
+                let waiting = Waiting {
+                    socket: sample.to.map_or(Socket::Own, Socket::Group),
+                    port: sample.port,
+                    from: sample.from,
+                    bytes: bytes.clone(),
+                    parcel: None,
+                };
+                let arrival = Happening::Arrival {
+                    node: receiver,
+                    port: None,
+                    waiting,
+                    damaged: None,
+                };
+                let at = self.now + random.duration(Cluster::TURN, 100 * Cluster::TURN);
+                self.plan(at, arrival);
+            }
+        }
+        true
+    }
+
+    /// What a stranger makes of a datagram of ours.
+    fn forge(&self, stray: Stray, bytes: &Bytes, random: &mut Random) -> Option<Bytes> {
+        let other = |scope: Scope| {
+            let datagram = wire::decode(&self.scope, bytes.clone()).ok()?;
+            let mut buffer = BytesMut::new();
+            let (sender, message) = (datagram.sender, &datagram.message);
+            wire::encode(&scope, sender, datagram.sequence, message, &mut buffer);
+            Some(buffer.freeze())
+        };
+        match stray {
+            Stray::Echo => Some(bytes.clone()),
+            Stray::Cluster => other(Scope {
+                cluster: self.scope.cluster.wrapping_add(1),
+                ..self.scope
+            }),
+            Stray::Config => other(Scope {
+                config: self.scope.config.wrapping_add(1),
+                ..self.scope
+            }),
+            Stray::Version => {
+                let mut bytes = bytes.to_vec();
+                bytes[wire::MAGIC.len()] = wire::VERSION.wrapping_add(random.between(1, 200) as u8);
+                Some(bytes.into())
+            }
+            Stray::Garbage => {
+                let length = random.between(0, 200);
+                Some((0..length).map(|_| random.number() as u8).collect())
+            }
+            Stray::Malformed => {
+                // Nothing that is cut off anywhere is a message, whatever its tag says.
+                let body = &bytes[..bytes.len() - wire::TAG];
+                let cut = random.between(wire::HEADER as u64, body.len() as u64 - 1);
+                let mut whole = BytesMut::from(&body[..cut as usize]);
+                let tag = crc32c::crc32c(&whole);
+                whole.put_u32_le(tag);
+                whole.put_bytes(0, wire::TAG - 4);
+                Some(whole.freeze())
+            }
+        }
+    }
+}
