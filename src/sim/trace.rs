@@ -37,10 +37,12 @@ pub struct Trace {
     lines: VecDeque<(Time, Line)>,
     digest: u64,
     aloud: bool,
+    /// How many lines are kept.
+    kept: usize,
 }
 
 impl Trace {
-    /// How many lines are kept.
+    /// How many lines are kept, unless all are.
     pub const KEPT: usize = 400;
 
     /// An empty trace; `aloud` says every line on standard error as it happens.
@@ -50,7 +52,13 @@ impl Trace {
             lines: VecDeque::with_capacity(Trace::KEPT),
             digest: 0,
             aloud,
+            kept: Trace::KEPT,
         }
+    }
+
+    /// From now on no line is forgotten.
+    pub fn keep_all(&mut self) {
+        self.kept = usize::MAX;
     }
 
     /// Adds a line.
@@ -78,7 +86,7 @@ impl Trace {
         if self.aloud {
             eprintln!("{}", self.words(at, &line));
         }
-        if self.lines.len() == Trace::KEPT {
+        if self.lines.len() == self.kept {
             self.lines.pop_front();
         }
         self.lines.push_back((at, line));

@@ -38,7 +38,7 @@ use crate::protocol::acceptor::{self, Acceptor};
 use crate::protocol::client::Client;
 use crate::protocol::learner::Learner;
 use crate::protocol::proposer::Proposer;
-use crate::protocol::{ProcessId, Role, Time};
+use crate::protocol::{Message, ProcessId, Role, Time};
 use crate::storage::segment::Identity;
 use crate::wire::Scope;
 
@@ -70,6 +70,8 @@ pub struct Cluster {
     filters: Vec<Filter>,
     checker: Checker,
     trace: Trace,
+    /// What was sent, only when somebody asked for it.
+    sent: Option<Vec<(ProcessId, Message)>>,
     /// Only when somebody asked for it.
     history: Option<Box<History>>,
     struck: BTreeMap<&'static str, u64>,
@@ -107,6 +109,7 @@ impl Cluster {
             filters: Vec::new(),
             checker: Checker::new(&options.settings),
             trace: Trace::new(scope, aloud),
+            sent: None,
             history: None,
             struck: BTreeMap::new(),
             seed,
@@ -316,6 +319,21 @@ impl Cluster {
     /// What happened.
     pub fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// Keeps what is sent from now on, and forgets what was kept of it before.
+    pub fn count_sent(&mut self) {
+        self.sent = Some(Vec::new());
+    }
+
+    /// What was sent, each message once for all who hear it, since it is counted.
+    pub fn sent(&self) -> &[(ProcessId, Message)] {
+        self.sent.as_deref().unwrap_or_default()
+    }
+
+    /// From now on every line of the trace is kept.
+    pub fn keep_trace(&mut self) {
+        self.trace.keep_all();
     }
 
     /// A cluster that writes down every accident.

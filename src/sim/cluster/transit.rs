@@ -37,6 +37,8 @@ pub enum Meddling {
     Lose,
     /// It takes so much longer.
     Delay(Duration),
+    /// It comes once more, so much later.
+    Repeat(Duration),
 }
 
 /// Decides what is done on purpose to datagrams.
@@ -124,6 +126,9 @@ impl Cluster {
                 self.options.settings.datagram
             ));
         }
+        if let Some(sent) = &mut self.sent {
+            sent.push((me, message.clone()));
+        }
         self.checker.sent(me, message)?;
         let who = self.nodes[index].who;
         self.show(|| Sight::of(who, message));
@@ -147,12 +152,13 @@ impl Cluster {
                 message,
             };
             // Every filter looks, so that those which count see all of it.
-            let (mut lost, mut later) = (false, Duration::ZERO);
+            let (mut lost, mut later, mut again) = (false, Duration::ZERO, None);
             for filter in &mut self.filters {
                 match filter(passage) {
                     Meddling::None => {}
                     Meddling::Lose => lost = true,
                     Meddling::Delay(longer) => later += longer,
+                    Meddling::Repeat(after) => again = Some(after),
                 }
             }
             let parcel = self.record_leave(&sent, receiver, false);
@@ -175,16 +181,17 @@ impl Cluster {
                 number,
                 to: self.nodes[receiver].who,
             };
-            self.send_one(way, later, (index, receiver), port, waiting);
+            self.send_one(way, (later, again), (index, receiver), port, waiting);
         }
         Ok(())
     }
 
-    /// Sends one copy to one receiver, as the network has it.
+    /// Sends one copy to one receiver, as the network has it, so much later and
+    /// perhaps once more.
     fn send_one(
         &mut self,
         way: Way,
-        later: Duration,
+        (later, again): (Duration, Option<Duration>),
         (from, to): (usize, usize),
         port: Option<u64>,
         waiting: Waiting,
@@ -206,7 +213,7 @@ impl Cluster {
             return;
         }
         let at = self.now + course.takes + later;
-        if let Some(after) = course.again {
+        if let Some(after) = course.again.or(again) {
             self.strike("duplication");
             let mut waiting = waiting.clone();
             let sent = waiting.parcel.map(|first| first.sent.clone());

@@ -20,8 +20,10 @@
 //! `delay every message by 0s..1s`), and that from its `seed`. The failure of a
 //! random run is such a text too: its deeds each with an `at`, and one line for
 //! each accident (`accident lost p1/12 to a2`), cut down to what it takes.
-//! `docs/scenarios.md` has the language whole.
+//! A line of just `----` ends the text; what follows is for others, such as the
+//! trace that must come out. `docs/scenarios.md` has the language whole.
 
+mod count;
 pub mod play;
 mod print;
 mod read;
@@ -39,6 +41,7 @@ use super::deed::Deed;
 use super::name::Name;
 use crate::protocol::{AcceptorSet, Instance, Membership, Role, Settings};
 
+pub use count::Sent;
 pub use rule::{Doing, Rule, Which};
 pub use setting::{SETTINGS, Setting};
 
@@ -109,6 +112,8 @@ pub enum Action {
     SkipInstance,
     /// All rules end.
     NoRules,
+    /// What was sent so far no longer counts.
+    CountAnew,
     /// The network or the disks change.
     Set(String, String),
     /// A process gets another name, to be spoken of when it is no longer what it was.
@@ -191,6 +196,8 @@ pub enum Condition {
     Running(Target),
     /// These are dead.
     Dead(Target),
+    /// Something was sent so often, at least or at most.
+    Sent(Sent),
     /// No learner delivers anything for so long.
     Nothing(Duration),
     /// No acceptor has to promise anything for so long: the leader is left alone.
@@ -227,6 +234,9 @@ impl Values {
 }
 
 impl Scenario {
+    /// The line that ends the text.
+    pub const END: &str = "----";
+
     /// How long a `wait for` waits.
     pub const PATIENCE: Duration = Duration::from_secs(10);
 

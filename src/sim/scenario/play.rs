@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::rule::Rule;
 use super::setting::Setting;
 use super::{Action, Condition, Scenario, Step, Target, Values, Verb};
-use crate::protocol::{Instance, Message, Role, Time};
+use crate::protocol::{Instance, Message, ProcessId, Role, Time};
 use crate::sim::chance::Chance;
 use crate::sim::check::Delivered;
 use crate::sim::cluster::{Cluster, Meddling};
@@ -38,9 +38,12 @@ impl<'a> Play<'a> {
         let chance = Chance::told(&scenario.accidents);
         let options = scenario.options.clone();
         let mut cluster = Cluster::with_chance(scenario.seed, options, chance, aloud);
-        let strays = |step: &Step| matches!(step.action, Action::Deed(Deed::Stray(..)));
-        if scenario.steps.iter().any(strays) {
+        let has = |pick: fn(&Action) -> bool| scenario.steps.iter().any(|step| pick(&step.action));
+        if has(|action| matches!(action, Action::Deed(Deed::Stray(..)))) {
             cluster.keep_samples();
+        }
+        if has(|action| matches!(action, Action::Expect(Condition::Sent(_), _))) {
+            cluster.count_sent();
         }
         Play {
             scenario,
@@ -86,6 +89,9 @@ impl<'a> Play<'a> {
         for step in &scenario.steps {
             // Values with a time are known to their clients from the start.
             if let Action::Submit { client, values } = &step.action {
+                if step.at.is_none() {
+                    self.cluster.remark(&step.action);
+                }
                 self.submit(step, *client, values)?;
                 continue;
             }
@@ -139,10 +145,15 @@ impl<'a> Play<'a> {
             }
             Action::Mend => self.perform(Deed::Mend)?,
             Action::Deed(deed) => self.perform(*deed)?,
+            Action::Add(name) if !self.may_add(*name) => {
+                let what = format!("{name} is no acceptor of this cluster");
+                return Err(unmet(step, what));
+            }
             Action::Add(name) => self.perform(Deed::Add(name.role, name.id))?,
             Action::Rule(rule) => self.rule(step, rule)?,
             Action::SkipInstance => self.skip_instance(),
             Action::NoRules => self.cluster.meddle_no_more(),
+            Action::CountAnew => self.cluster.count_sent(),
             Action::Set(key, value) => {
                 let mut options = self.cluster.options().clone();
                 let set = Setting::find(key).and_then(|found| found.set(&mut options, value));
@@ -186,6 +197,12 @@ impl<'a> Play<'a> {
             self.cluster.submit(client, at, value);
         }
         Ok(())
+    }
+
+    /// Whether there can be such a process: acceptors are those of the configuration.
+    fn may_add(&self, name: Name) -> bool {
+        let acceptors = self.scenario.options.settings.membership.acceptors();
+        name.role != Role::Acceptor || acceptors.contains(name.id)
     }
 
     /// Does something to one process. What cannot be done is said and left.
@@ -237,18 +254,9 @@ impl<'a> Play<'a> {
                 .transpose()
         };
         let (from, to) = (side(&rule.from)?, side(&rule.to)?);
-        let is_one = |names: Option<Vec<Name>>| {
-            move |process: crate::protocol::ProcessId| {
-                names.as_ref().is_none_or(|names| {
-                    names
-                        .iter()
-                        .any(|name| (name.role, name.id) == (process.role, process.id))
-                })
-            }
-        };
         self.rules += 1;
         let random = Random::new(self.scenario.seed, &format!("rule {}", self.rules));
-        let meddler = rule.meddler(is_one(from), is_one(to), random);
+        let meddler = rule.meddler(is_one_of(from), is_one_of(to), random);
         self.cluster.meddle(meddler);
         Ok(())
     }
@@ -410,6 +418,13 @@ impl<'a> Play<'a> {
                     instance => is_no_op(instance),
                 }
             }
+            Condition::Sent(sent) => {
+                let names = match &sent.from {
+                    Some(from) => Some(self.names(step, std::slice::from_ref(from))?),
+                    None => None,
+                };
+                sent.holds(cluster.sent(), is_one_of(names))
+            }
             Condition::Running(target) => {
                 states(target)?.iter().all(|&state| state == State::Running)
             }
@@ -437,6 +452,14 @@ impl<'a> Play<'a> {
         let learners = self.cluster.nodes_of(Role::Learner);
         let delivered = |node| self.cluster.delivered(node);
         learners.into_iter().map(delivered).collect()
+    }
+}
+
+/// Whether a process is one of these; everyone is without names.
+fn is_one_of(names: Option<Vec<Name>>) -> impl Fn(ProcessId) -> bool {
+    move |process| {
+        let is = |name: &Name| (name.role, name.id) == (process.role, process.id);
+        names.as_ref().is_none_or(|names| names.iter().any(is))
     }
 }
 

@@ -78,6 +78,7 @@ impl Display for Action {
             Action::Rule(rule) => write!(f, "{rule}"),
             Action::SkipInstance => f.write_str("skip an instance"),
             Action::NoRules => f.write_str("drop nothing"),
+            Action::CountAnew => f.write_str("count anew"),
             Action::Set(key, value) => write!(f, "set {key} {value}"),
             Action::Let(name, target) => write!(f, "let {name} = {target}"),
             Action::Expect(condition, None) => write!(f, "expect {condition}"),
@@ -150,6 +151,7 @@ impl Display for Condition {
             Condition::NoOp(instance) => write!(f, "no-op at {}", instance.0),
             Condition::Running(target) => write!(f, "running {target}"),
             Condition::Dead(target) => write!(f, "dead {target}"),
+            Condition::Sent(sent) => write!(f, "{sent}"),
             Condition::Nothing(time) => write!(f, "nothing delivered for {time:?}"),
             Condition::Peace(time) => write!(f, "peace for {time:?}"),
         }
@@ -250,7 +252,9 @@ drop number 2 accepted of 5
 drop 5% of every message
 delay every prepare by 1s
 delay every message from leader by 0ns..1s
+repeat next 2 accepted to p1 by 5ms
 drop nothing
+count anew
 skip an instance
 set loss 30%
 say hello, world
@@ -265,6 +269,8 @@ expect acknowledged 3 to c1
 expect chosen 5
 expect no-op
 expect no-op at 5 within 1s
+expect sent at least 1 message
+expect sent at most 3 request of 5 from all learners
 expect running p1
 expect dead all acceptors
 expect broken "two values"
@@ -274,7 +280,7 @@ expect broken "two values"
     fn what_is_printed_reads_as_the_same() {
         let scenario: Scenario = LINES.parse().unwrap();
         assert_eq!(scenario.to_string(), LINES);
-        assert_eq!(scenario.steps.len(), 47);
+        assert_eq!(scenario.steps.len(), 52);
         let killed = [
             Target::Called("old".into()),
             Target::Name(Name::new(Role::Proposer, 2)),
@@ -318,11 +324,18 @@ expect broken "two values"
                 "1: expected a text in quotes, or a number, found the end of the line",
             ),
             ("expect war", "1: \"war\" is nothing that can hold"),
+            ("expect sent often", "1: expected \"at\", found \"often\""),
             ("acceptors 0", "1: acceptors: 0 is out of range"),
         ];
         for (text, mistake) in wrong {
             let found = text.parse::<Scenario>().unwrap_err().to_string();
             assert!(found.starts_with(mistake), "{text:?}: {found}");
         }
+    }
+
+    #[test]
+    fn what_follows_the_end_is_not_read() {
+        let scenario: Scenario = "mend\n----\nno step, whatever it says\n".parse().unwrap();
+        assert_eq!(scenario.steps.len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::setting::Setting;
 use super::words::Words;
-use super::{Action, Condition, Rule, Scenario, Step, Target, Values, Verb};
+use super::{Action, Condition, Rule, Scenario, Sent, Step, Target, Values, Verb};
 use crate::protocol::{AcceptorSet, Instance, Membership, Role};
 use crate::sim::chance::{Accident, Act, Way};
 use crate::sim::deed::Deed;
@@ -35,7 +35,8 @@ impl FromStr for Scenario {
     fn from_str(text: &str) -> Result<Scenario, Mistake> {
         let mut scenario = Scenario::default();
         let mut called = Vec::new();
-        for (number, line) in text.lines().enumerate() {
+        let story = text.lines().take_while(|&line| line != Scenario::END);
+        for (number, line) in story.enumerate() {
             let line_number = number + 1;
             let at = |what| Mistake {
                 line: line_number,
@@ -222,10 +223,10 @@ impl Reader<'_> {
             }
             "add" => Action::Add(self.words.read("a new process, as in l3")?),
             "drop" if self.words.take("nothing") => Action::NoRules,
-            "drop" | "delay" => {
+            "drop" | "delay" | "repeat" => {
                 let called = &*self.called;
                 let target = |words: &mut Words| target(words, called);
-                Action::Rule(Rule::read(verb == "delay", self.words, target)?)
+                Action::Rule(Rule::read(&verb, self.words, target)?)
             }
             "skip" => {
                 self.words.demand("an")?;
@@ -260,6 +261,10 @@ impl Reader<'_> {
                     false => None,
                 };
                 Action::Expect(condition, within)
+            }
+            "count" => {
+                self.words.demand("anew")?;
+                Action::CountAnew
             }
             "say" => Action::Say(self.words.rest()),
             other => return Err(format!("{other:?} is no step")),
@@ -350,6 +355,10 @@ impl Reader<'_> {
                 }
                 false => Condition::NoOp(Instance::ZERO),
             },
+            "sent" => {
+                let called = &*self.called;
+                Condition::Sent(Sent::read(self.words, |words| target(words, called))?)
+            }
             "running" => Condition::Running(self.target()?),
             "dead" => Condition::Dead(self.target()?),
             other => return Err(format!("{other:?} is nothing that can hold")),

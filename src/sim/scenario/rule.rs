@@ -33,6 +33,8 @@ pub enum Doing {
     Drop,
     /// They come so much later, at least and at most.
     Delay(Duration, Duration),
+    /// They come as they would and once more so much later, at least and at most.
+    Repeat(Duration, Duration),
 }
 
 /// How many datagrams a rule is for. One sent to a group is one, whoever hears it.
@@ -49,9 +51,9 @@ pub enum Which {
 }
 
 impl Rule {
-    /// Reads what follows `drop` or `delay`.
+    /// Reads what follows `drop`, `delay` or `repeat`.
     pub(super) fn read(
-        delay: bool,
+        verb: &str,
         words: &mut Words,
         target: impl Fn(&mut Words) -> Result<Target, String>,
     ) -> Result<Rule, String> {
@@ -72,19 +74,7 @@ impl Rule {
                 ));
             }
         };
-        let kind = words.word("a message's name, or \"message\"")?;
-        let singular = kind.strip_suffix('s').unwrap_or(kind);
-        let kind = match singular {
-            "message" => None,
-            _ => {
-                let names = Message::NAMES;
-                let name = names.iter().find(|&&name| name == kind || name == singular);
-                let name = name.ok_or_else(|| {
-                    format!("{kind:?} is no message; there are: {}", names.join(" "))
-                })?;
-                Some((*name).into())
-            }
-        };
+        let kind = kind_of_message(words)?;
         let mut rule = Rule {
             doing: Doing::Drop,
             which,
@@ -105,10 +95,13 @@ impl Rule {
                 break;
             }
         }
-        if delay {
+        if verb != "drop" {
             words.demand("by")?;
             let (from, through) = words::range(words.word("a time, as in 20ms or 0s..1s")?)?;
-            rule.doing = Doing::Delay(from, through);
+            rule.doing = match verb {
+                "delay" => Doing::Delay(from, through),
+                _ => Doing::Repeat(from, through),
+            };
         }
         Ok(rule)
     }
@@ -152,13 +145,32 @@ impl Rule {
                 _ if !hit => Meddling::None,
                 Doing::Drop => Meddling::Lose,
                 Doing::Delay(from, through) => Meddling::Delay(random.duration(from, through)),
+                Doing::Repeat(from, through) => Meddling::Repeat(random.duration(from, through)),
             }
         }
     }
 }
 
+/// Reads a message's name, in the singular or the plural; none for any message.
+pub(super) fn kind_of_message(words: &mut Words) -> Result<Option<String>, String> {
+    let kind = words.word("a message's name, or \"message\"")?;
+    let singular = kind.strip_suffix('s').unwrap_or(kind);
+    if singular == "message" {
+        return Ok(None);
+    }
+    let names = Message::NAMES;
+    let name = names.iter().find(|&&name| name == kind || name == singular);
+    match name {
+        Some(name) => Ok(Some((*name).into())),
+        None => Err(format!(
+            "{kind:?} is no message; there are: {}",
+            names.join(" ")
+        )),
+    }
+}
+
 /// Whether a message proposes, or says that its sender voted for, an instance.
-fn speaks_of(message: &Message, instance: Instance) -> bool {
+pub(super) fn speaks_of(message: &Message, instance: Instance) -> bool {
     match message {
         Message::Accept { instance: of, .. } => *of == instance,
         Message::Accepted { instances, .. } => instances
@@ -176,6 +188,7 @@ impl fmt::Display for Rule {
         match self.doing {
             Doing::Drop => f.write_str("drop ")?,
             Doing::Delay(..) => f.write_str("delay ")?,
+            Doing::Repeat(..) => f.write_str("repeat ")?,
         }
         match self.which {
             Which::Every => f.write_str("every ")?,
@@ -195,9 +208,14 @@ impl fmt::Display for Rule {
             write!(f, " to {to}")?;
         }
         match self.doing {
-            Doing::Delay(from, through) if from == through => write!(f, " by {from:?}"),
-            Doing::Delay(from, through) => write!(f, " by {from:?}..{through:?}"),
             Doing::Drop => Ok(()),
+            Doing::Delay(from, through) | Doing::Repeat(from, through) => {
+                write!(f, " by {from:?}")?;
+                match from == through {
+                    true => Ok(()),
+                    false => write!(f, "..{through:?}"),
+                }
+            }
         }
     }
 }
