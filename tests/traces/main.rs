@@ -30,10 +30,13 @@
 //! | `each 1..=9 COMMAND` | the command once for each number, which stands for `$` |
 //! | `quietly COMMAND` | the command, its trace only counted |
 //!
+//! Whole clusters have traces, too: [`cluster`].
+//!
 //! Processes are called as everywhere, `a2`; `a2~7` is another start of it (or
 //! another store). What a role is told by chance comes from `seed`, so a trace is
 //! the same on every machine.
 
+mod cluster;
 mod script;
 mod stage;
 mod words;
@@ -62,4 +65,10 @@ fn the_learner_behaves_as_its_traces_say() {
 #[test]
 fn the_client_behaves_as_its_traces_say() {
     play("client", 18);
+}
+
+#[test]
+fn a_cluster_behaves_as_its_traces_say() {
+    let played = cluster::play_all();
+    assert!(played >= 8, "only {played} scenarios of clusters");
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::stage::Stage;
 
 /// How traces are written anew.
-const REWRITE: &str = "PAXCAST_GOLDEN=write cargo test --test traces";
+pub const REWRITE: &str = "PAXCAST_GOLDEN=write cargo test --test traces";
 
 /// Plays all scripts of a role, or writes their traces anew when asked to; says
 /// how many there are.
