@@ -166,6 +166,7 @@ mod broken {
         ),
         ("ballot-reused", &[Mutant::BallotReused]),
         ("chained", &[Mutant::DeafLeaderStays]),
+        ("damaged-disk", &[Mutant::CutAtFirstDamage]),
         (
             "damaged-datagrams",
             &[Mutant::TagNotChecked, Mutant::TagOfHeaderOnly],
