@@ -31,7 +31,7 @@ for ((begin = from; begin < to; begin += shard)); do
     file=$directory/seeds-$begin-$end.json
     [[ -e $file ]] && continue
     # A failing seed ends no campaign: it stands in the tally, and in the log.
-    "$paxcast" sim --seeds "$begin..$end" --json --scenario "${file%.json}.scenario" \
+    "$paxcast" sim --seeds "$begin..$end" --failures "$shard" --json --scenario "${file%.json}.scenario" \
         >"$file.new" 2>"$file.log" || [[ -s $file.new ]]
     mv -- "$file.new" "$file"
     [[ -s $file.log ]] || rm -- "$file.log"

@@ -55,6 +55,10 @@ pub struct Options {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
+    /// Stop after so many failing seeds
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    failures: usize,
+
     /// Print the summary as one line of JSON
     #[arg(long)]
     json: bool,
@@ -168,6 +172,7 @@ fn many(terms: Terms, options: &Options) -> anyhow::Result<ExitCode> {
     campaign.terms = terms;
     campaign.until = time.map(|time| Instant::now() + time);
     campaign.threads = options.threads.unwrap_or(campaign.threads);
+    campaign.failures = options.failures.max(1);
     let began = Instant::now();
     let terminal = std::io::stderr().is_terminal();
     let (tally, failed) = campaign.run(|tally| {
