@@ -12,7 +12,7 @@ use paxcast::sim;
 use paxcast::sim::campaign::Campaign;
 
 /// Seeds that a plain test run tries.
-const SEEDS: Range<u64> = 1..401;
+const SEEDS: Range<u64> = 1..3_001;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
 const FAULTS: [&str; 56] = [
