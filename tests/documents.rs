@@ -18,7 +18,10 @@ fn documents() -> Vec<(PathBuf, String)> {
     }
     assert!(paths.len() > 4, "docs were found");
     let read = |path: &PathBuf| fs::read_to_string(path).expect("a document");
-    paths.iter().map(|path| (path.clone(), read(path))).collect()
+    paths
+        .iter()
+        .map(|path| (path.clone(), read(path)))
+        .collect()
 }
 
 #[test]
@@ -54,7 +57,9 @@ fn named_tests_exist() {
                     source = fs::read_to_string(file).ok();
                 } else if let Some(source) = &source
                     && word.contains('_')
-                    && word.chars().all(|letter| letter.is_ascii_lowercase() || "_0123456789".contains(letter))
+                    && word
+                        .chars()
+                        .all(|letter| letter.is_ascii_lowercase() || "_0123456789".contains(letter))
                 {
                     let found = source.contains(&format!("fn {word}("));
                     assert!(found, "{}: there is no test {word}", path.display());

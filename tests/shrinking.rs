@@ -1,6 +1,8 @@
 //! A random run told as a scenario takes the same course, and a failure that is
 //! cut down still fails, for the same reason.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use paxcast::protocol::mutant::{Mutant, select};
@@ -60,4 +62,42 @@ fn a_failure_is_cut_down_to_what_it_takes() {
             "{violation}"
         );
     }
+}
+
+/// The counterexamples that the documents show: each breaks where its rule is
+/// broken, and holds where it is kept; each has its picture.
+#[test]
+fn the_counterexamples_are_what_they_say() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/counterexamples");
+    let mut count = 0;
+    for entry in fs::read_dir(directory).expect("docs/counterexamples") {
+        let path = entry.expect("an entry").path();
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "scenario")
+        {
+            continue;
+        }
+        let name = path.display();
+        let mut scenario: Scenario = fs::read_to_string(&path).unwrap().parse().unwrap();
+        let mutant = scenario.mutant.as_deref().expect("a mutant");
+        select(Some(mutant.parse().unwrap()));
+        let mut play = Play::new(&scenario, false);
+        let broken = play.run().map(|_| play.broken().is_some());
+        assert!(
+            matches!(broken, Ok(true)),
+            "{name} does not break: {broken:?}"
+        );
+        select(None);
+        scenario.heal();
+        let whole = Play::new(&scenario, false).run();
+        assert!(
+            whole.is_ok(),
+            "{name} breaks by itself: {}",
+            whole.unwrap_err()
+        );
+        assert!(path.with_extension("svg").exists(), "{name} has no picture");
+        count += 1;
+    }
+    assert!(count >= 3, "only {count} counterexamples");
 }

@@ -71,17 +71,24 @@ fn play(file: &Path, options: &Options) -> anyhow::Result<Option<ExitCode>> {
     let outcome = play.run();
     let mut lines = scenario.title.clone();
     lines.push(format!("replay it with: paxcast play {name}"));
+    let broken = play.broken().cloned();
     let violation = outcome.as_ref().err().map(|violation| &**violation);
+    let violation = violation.or(broken.as_ref());
     options
         .drawing
         .finish(play.cluster(), &name.to_string(), lines, violation)?;
     match outcome {
         Ok(report) => {
-            println!(
-                "{name}: as it should be, {} values, {} of virtual time",
-                report.values,
-                seconds(Duration::from_nanos(report.time.0))
-            );
+            match broken {
+                Some(violation) => {
+                    println!("{name}: broken, as it should be: {}", violation.what);
+                }
+                None => println!(
+                    "{name}: as it should be, {} values, {} of virtual time",
+                    report.values,
+                    seconds(Duration::from_nanos(report.time.0))
+                ),
+            }
             Ok(None)
         }
         Err(violation) => {

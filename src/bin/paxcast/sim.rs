@@ -131,7 +131,8 @@ fn one(seed: u64, terms: &Terms, options: &Options) -> anyhow::Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         Err(violation) => {
-            fail(&violation, terms, options)?;
+            say(&violation, options);
+            cut_down(&[*violation.clone()], terms, options)?;
             Ok(crate::exit_code(violation.kind))
         }
     }
@@ -206,7 +207,8 @@ fn many(terms: Terms, options: &Options) -> anyhow::Result<ExitCode> {
         let kind = violation.kind.name();
         eprintln!("seed {}: {kind}: {}", violation.seed, violation.what);
     }
-    fail(first, &campaign.terms, options)?;
+    say(first, options);
+    cut_down(&failed, &campaign.terms, options)?;
     // The worst of them decides.
     let kinds = [Kind::Safety, Kind::Panic, Kind::Liveness];
     let worst = kinds
@@ -215,41 +217,57 @@ fn many(terms: Terms, options: &Options) -> anyhow::Result<ExitCode> {
     Ok(crate::exit_code(worst.unwrap_or(first.kind)))
 }
 
-/// Says what went wrong, and what it takes.
-fn fail(violation: &Violation, terms: &Terms, options: &Options) -> anyhow::Result<()> {
-    match options.verbose {
-        true => eprintln!("{violation}"),
-        false => {
-            let last = violation.trace.len().saturating_sub(20);
-            for line in &violation.trace[last..] {
-                eprintln!("{line}");
-            }
-            eprintln!(
-                "seed {}: {} at {}: {}",
-                violation.seed,
-                violation.kind.name(),
-                violation.at,
-                violation.what
-            );
-        }
+/// Says what went wrong.
+fn say(violation: &Violation, options: &Options) {
+    if options.verbose {
+        eprintln!("{violation}");
+        return;
     }
-    let seed = violation.seed;
+    let last = violation.trace.len().saturating_sub(20);
+    for line in &violation.trace[last..] {
+        eprintln!("{line}");
+    }
+    let (seed, kind) = (violation.seed, violation.kind.name());
+    eprintln!(
+        "seed {seed}: {kind} at {}: {}",
+        violation.at, violation.what
+    );
+}
+
+/// Says what the failure takes: of the first few seeds that fail, the one of which
+/// least is left.
+fn cut_down(failed: &[Violation], terms: &Terms, options: &Options) -> anyhow::Result<()> {
+    const MOST: usize = 3;
     if options.no_shrink {
         return Ok(());
     }
     eprintln!("cutting it down to what it takes …");
-    let Some(shrunk) = shrink::shrink(seed, &Plan::with(seed, terms)) else {
-        eprintln!("told as a scenario it does not fail: a finding of its own");
+    let mut best: Option<Shrunk> = None;
+    for violation in failed.iter().take(MOST) {
+        let seed = violation.seed;
+        match shrink::shrink(seed, &Plan::with(seed, terms)) {
+            None => {
+                eprintln!("seed {seed}, told as a scenario, does not fail: a finding of its own")
+            }
+            Some(shrunk) => {
+                let Shrunk {
+                    before,
+                    after,
+                    runs,
+                    ..
+                } = shrunk;
+                eprintln!(
+                    "seed {seed}: {after} of {before} accidents and deeds are left, after {runs} runs"
+                );
+                if best.as_ref().is_none_or(|best| after < best.after) {
+                    best = Some(shrunk);
+                }
+            }
+        }
+    }
+    let Some(Shrunk { scenario, .. }) = best else {
         return Ok(());
     };
-    let Shrunk {
-        scenario,
-        before,
-        after,
-        runs,
-        ..
-    } = shrunk;
-    eprintln!("{after} of {before} accidents and deeds are left, after {runs} runs");
     match &options.scenario {
         Some(file) => write(file, &scenario.to_string()),
         None if options.json => Ok(()),

@@ -29,6 +29,8 @@ pub struct Play<'a> {
     /// How many values each client was given.
     given: BTreeMap<u16, u64>,
     rules: u64,
+    /// How it was broken, as it had to be.
+    broken: Option<Violation>,
 }
 
 impl<'a> Play<'a> {
@@ -51,7 +53,13 @@ impl<'a> Play<'a> {
             called: BTreeMap::new(),
             given: BTreeMap::new(),
             rules: 0,
+            broken: None,
         }
+    }
+
+    /// How the run was broken, when that is what the scenario expects.
+    pub fn broken(&self) -> Option<&Violation> {
+        self.broken.as_ref()
     }
 
     /// The cluster that plays.
@@ -67,13 +75,16 @@ impl<'a> Play<'a> {
             Ok(Err(broken)) => broken,
             Err(panic) => Broken::panic(panic),
         };
-        if broken.kind != Kind::Unmet && self.is_expected(&broken.what) {
-            let line = format!("broken, as it must be: {}", broken.what);
-            self.cluster.remark(line);
-            return Ok(report(self.scenario.seed, &self.cluster, Duration::ZERO));
-        }
+        let is_expected = broken.kind != Kind::Unmet && self.is_expected(&broken.what);
         let plan = self.scenario.title.join("\n");
-        Err(violation(self.scenario.seed, plan, broken, &self.cluster))
+        let violation = violation(self.scenario.seed, plan, broken, &self.cluster);
+        if !is_expected {
+            return Err(violation);
+        }
+        let line = format!("broken, as it must be: {}", violation.what);
+        self.cluster.remark(line);
+        self.broken = Some(*violation);
+        Ok(report(self.scenario.seed, &self.cluster, Duration::ZERO))
     }
 
     /// Whether the scenario wants to be broken with such a sentence.
