@@ -137,6 +137,7 @@ impl Cluster {
         node.start += 1;
         node.port = port;
         node.sequence = 0;
+        node.synced = 0;
         node.rename();
         self.record(index, || Event::Started);
         if let Some(event) = recovered {
