@@ -31,22 +31,6 @@ const STARTS: [u64; 5] = [1, 1_000_001, 2_000_001, 3_000_001, 4_000_001];
 /// The table.
 const TABLE: &str = include_str!("../docs/mutants.md");
 
-/// Mutants that only a fault can show which the simulator does not have yet.
-const BEYOND_REACH: [Mutant; 12] = [
-    Mutant::BallotStoodTwice,
-    Mutant::TornTailLeft,
-    Mutant::CutAtFirstDamage,
-    Mutant::SyncClaimedEarly,
-    Mutant::PositionNotChecked,
-    Mutant::StoreIgnored,
-    Mutant::LeapTaken,
-    Mutant::PastNeverRepaired,
-    Mutant::SessionBegunInTheMiddle,
-    Mutant::ClusterIgnored,
-    Mutant::ConfigurationIgnored,
-    Mutant::VersionIgnored,
-];
-
 /// How a mutant was noticed.
 #[derive(Debug)]
 struct Kill {
@@ -147,9 +131,6 @@ fn for_each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
 fn every_mutant_is_noticed() {
     let survivors = Mutex::new(Vec::new());
     for_each(Mutant::ALL, |&mutant| {
-        if BEYOND_REACH.contains(&mutant) {
-            return;
-        }
         let named: Option<u64> = row(mutant).and_then(|columns| columns.get(7)?.parse().ok());
         if named.is_some_and(|seed| run(mutant, seed, false).is_err()) {
             return;
@@ -174,9 +155,6 @@ fn the_table() {
     let rows = Mutex::new(Vec::new());
     let survivors = Mutex::new(Vec::new());
     for_each(Mutant::ALL, |&mutant| {
-        if BEYOND_REACH.contains(&mutant) {
-            return;
-        }
         let hunts = STARTS.map(|start| hunt(mutant, start));
         let found = hunts.iter().flatten().count();
         eprintln!("{mutant}: {found} of {}", STARTS.len());

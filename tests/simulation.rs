@@ -15,9 +15,11 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..3_001;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 56] = [
+const FAULTS: [&str; 58] = [
+    "absurd ballots",
     "another cluster",
     "another configuration",
+    "another store",
     "another version",
     "bit rot",
     "brought an old vote back",

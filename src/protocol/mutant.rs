@@ -66,8 +66,8 @@ mutants! {
     TornTailLeft = "A4",
     /// A record names records as synced that are being written with it.
     SyncClaimedEarly = "A4",
-    /// A record counts whatever its number, as one written to the wrong place has it.
-    PositionNotChecked = "A5",
+    /// A log whose last segment is gone is taken for one that ends before it.
+    LostSegmentNotMissed = "A5",
     /// Whoever has an acceptor's id speaks for it, with whatever store.
     StoreIgnored = "A8",
     /// An acceptor's promise is not written down.

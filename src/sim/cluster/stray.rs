@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Cluster, Happening};
-use crate::protocol::Role;
+use crate::protocol::{Ballot, Instance, Message, Payload, ProcessId, Role};
 use crate::sim::node::{Socket, State, Waiting};
 use crate::sim::random::Random;
 use crate::wire::{self, Scope};
@@ -27,6 +27,11 @@ pub enum Stray {
     Config,
     /// One of another version.
     Version,
+    /// One of another acceptor under an id that is known already, as one that lost
+    /// its memory and was made ready anew.
+    Store,
+    /// A ballot of a round that nobody comes to, from a proposer gone mad.
+    Absurd,
     /// Any bytes.
     Garbage,
     /// A good head and a good tag, and no message in between.
@@ -35,11 +40,13 @@ pub enum Stray {
 
 impl Stray {
     /// All kinds.
-    pub const ALL: [Stray; 6] = [
+    pub const ALL: [Stray; 8] = [
         Stray::Echo,
         Stray::Cluster,
         Stray::Config,
         Stray::Version,
+        Stray::Store,
+        Stray::Absurd,
         Stray::Garbage,
         Stray::Malformed,
     ];
@@ -51,6 +58,8 @@ impl Stray {
             Stray::Cluster => "another cluster",
             Stray::Config => "another configuration",
             Stray::Version => "another version",
+            Stray::Store => "another store",
+            Stray::Absurd => "absurd ballots",
             Stray::Garbage => "garbage",
             Stray::Malformed => "malformed datagrams",
         }
@@ -142,6 +151,11 @@ impl Cluster {
                 if receiver == sample.from || self.nodes[receiver].state == State::Dead {
                     continue;
                 }
+                // Who has not heard the true one yet cannot tell which one that is.
+                let knows = |sender| self.nodes[receiver].heard.contains_key(&sender);
+                if stray == Stray::Store && !self.author(&sample.bytes).is_some_and(knows) {
+                    continue;
+                }
                 let waiting = Waiting {
                     socket: sample.to.map_or(Socket::Own, Socket::Group),
                     port: sample.port,
@@ -155,20 +169,33 @@ impl Cluster {
                     waiting,
                     damaged: None,
                 };
-                let at = self.now + random.duration(Cluster::TURN, 100 * Cluster::TURN);
+                let at = match stray {
+                    Stray::Store => self.now,
+                    _ => self.now + random.duration(Cluster::TURN, 100 * Cluster::TURN),
+                };
                 self.plan(at, arrival);
             }
         }
         true
     }
 
+    /// Who sent a datagram of ours.
+    fn author(&self, bytes: &Bytes) -> Option<ProcessId> {
+        let datagram = wire::decode(&self.scope, bytes.clone()).ok()?;
+        Some(datagram.sender)
+    }
+
     /// What a stranger makes of a datagram of ours.
     fn forge(&self, stray: Stray, bytes: &Bytes, random: &mut Random) -> Option<Bytes> {
-        let other = |scope: Scope| {
+        let mut other = |scope: Scope| {
             let datagram = wire::decode(&self.scope, bytes.clone()).ok()?;
             let mut buffer = BytesMut::new();
-            let (sender, message) = (datagram.sender, &datagram.message);
-            wire::encode(&scope, sender, datagram.sequence, message, &mut buffer);
+            let (mut sender, sequence) = (datagram.sender, datagram.sequence);
+            if stray == Stray::Store {
+                sender.incarnation = sender.incarnation.wrapping_add(1);
+            }
+            let message = elsewhere(datagram.message, random.between(1, 3));
+            wire::encode(&scope, sender, sequence, &message, &mut buffer);
             Some(buffer.freeze())
         };
         match stray {
@@ -182,9 +209,40 @@ impl Cluster {
                 ..self.scope
             }),
             Stray::Version => {
-                let mut bytes = bytes.to_vec();
-                bytes[wire::MAGIC.len()] = wire::VERSION.wrapping_add(random.between(1, 200) as u8);
-                Some(bytes.into())
+                let whole = other(self.scope)?;
+                let mut whole = BytesMut::from(&whole[..whole.len() - wire::TAG]);
+                whole[wire::MAGIC.len()] = wire::VERSION.wrapping_add(random.between(1, 200) as u8);
+                Some(tagged(whole))
+            }
+            Stray::Store => {
+                let acceptor = self.author(bytes)?.role == Role::Acceptor;
+                acceptor.then(|| other(self.scope)).flatten()
+            }
+            Stray::Absurd => {
+                let sender = ProcessId {
+                    role: Role::Proposer,
+                    id: 9,
+                    incarnation: random.number(),
+                };
+                let ballot = Ballot {
+                    round: u64::MAX - random.between(0, 2),
+                    proposer: sender.id,
+                    incarnation: sender.incarnation,
+                };
+                let message = match random.chance(0.5) {
+                    true => Message::Prepare {
+                        ballot,
+                        from: Instance(1),
+                        through: None,
+                    },
+                    false => Message::Heartbeat {
+                        ballot,
+                        decided: Instance::ZERO,
+                    },
+                };
+                let mut buffer = BytesMut::new();
+                wire::encode(&self.scope, sender, 1, &message, &mut buffer);
+                Some(buffer.freeze())
             }
             Stray::Garbage => {
                 let length = random.between(0, 200);
@@ -194,12 +252,47 @@ impl Cluster {
                 // Nothing that is cut off anywhere is a message, whatever its tag says.
                 let body = &bytes[..bytes.len() - wire::TAG];
                 let cut = random.between(wire::HEADER as u64, body.len() as u64 - 1);
-                let mut whole = BytesMut::from(&body[..cut as usize]);
-                let tag = crc32c::crc32c(&whole);
-                whole.put_u32_le(tag);
-                whole.put_bytes(0, wire::TAG - 4);
-                Some(whole.freeze())
+                Some(tagged(BytesMut::from(&body[..cut as usize])))
             }
         }
     }
+}
+
+/// What another cluster would say in this place: the like of it, of other values
+/// and `ahead` instances or numbers further on.
+fn elsewhere(message: Message, ahead: u64) -> Message {
+    let mut message = message;
+    match &mut message {
+        Message::Accept { decided, value, .. } => {
+            *decided = decided.plus(ahead);
+            *value = Payload::new(Bytes::from_static(b"another cluster's"));
+        }
+        Message::Accepted { instances, .. } => {
+            for span in instances {
+                span.through = span.through.plus(ahead);
+            }
+        }
+        Message::Heartbeat { decided, .. } => *decided = decided.plus(ahead),
+        Message::Promise { votes, .. } => votes.clear(),
+        Message::Votes { watermarks, .. } => {
+            for watermark in watermarks {
+                watermark.through = watermark.through.plus(ahead);
+            }
+        }
+        Message::Acknowledge { sessions, .. } => {
+            for progress in sessions {
+                progress.last += ahead;
+            }
+        }
+        _ => {}
+    }
+    message
+}
+
+/// These bytes with the tag that belongs to them.
+fn tagged(mut bytes: BytesMut) -> Bytes {
+    let tag = crc32c::crc32c(&bytes);
+    bytes.put_u32_le(tag);
+    bytes.put_bytes(0, wire::TAG - 4);
+    bytes.freeze()
 }
