@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use paxcast::protocol::{AcceptorSet, Membership, Role, Settings, Time};
+use paxcast::protocol::{AcceptorSet, Membership, Message, Role, Settings, Time};
 use paxcast::sim::{Cluster, ClusterOptions};
 
 /// Three acceptors, small datagrams.
@@ -73,25 +73,7 @@ fn wait_for_leader(cluster: &mut Cluster) -> usize {
 
 #[test]
 fn any_one_datagram_of_any_kind_may_be_lost() {
-    let kinds = [
-        "submit",
-        "inquire",
-        "acknowledge",
-        "credit",
-        "missing",
-        "prepare",
-        "promise",
-        "nack",
-        "accept",
-        "accepted",
-        "heartbeat",
-        "alive",
-        "following",
-        "request",
-        "votes",
-        "listening",
-    ];
-    for kind in kinds {
+    for kind in Message::NAMES {
         for nth in 1..=8 {
             let mut cluster = cluster(options());
             cluster.lose_nth(nth, move |passage| passage.message.name() == kind);

@@ -72,13 +72,6 @@ pub struct Delivery {
 }
 
 impl Sessions {
-    /// How many instances a session outlives its last delivery, in every cluster
-    /// that people run.
-    pub const LIFETIME: u64 = 1 << 20;
-
-    /// How many sessions are remembered, in every cluster that people run.
-    pub const MAX_SESSIONS: usize = 1 << 16;
-
     /// The largest value, in bytes.
     pub const MAX_VALUE: usize = 1 << 20;
 
@@ -315,7 +308,7 @@ mod tests {
         let mut sessions = sessions();
         let first = run(1, 0, 1, &[(false, b"a")]);
         assert_eq!(apply(&mut sessions, 1, &first).0, ["a"]);
-        let late = 2 + Sessions::LIFETIME;
+        let late = 2 + Settings::LIFETIME;
         let (delivered, progress) = apply(&mut sessions, late, &first);
         assert!(delivered.is_empty() && progress.unwrap().evicted);
         let middle = run(1, 0, 2, &[(false, b"b")]);
@@ -334,13 +327,13 @@ mod tests {
     #[test]
     fn sessions_and_unfinished_values_are_bounded() {
         let mut sessions = sessions();
-        let count = Sessions::MAX_SESSIONS as u64 + 10;
+        let count = Settings::MAX_SESSIONS as u64 + 10;
         for number in 1..=count {
             let mut first = run(1, number - 1, 1, &[(false, b"a")]);
             first.session.incarnation = number;
             assert_eq!(apply(&mut sessions, number, &first).0, ["a"]);
         }
-        assert_eq!(sessions.len(), Sessions::MAX_SESSIONS);
+        assert_eq!(sessions.len(), Settings::MAX_SESSIONS);
         let mut again = run(1, 0, 1, &[(false, b"a")]);
         again.session.incarnation = 1;
         assert!(apply(&mut sessions, count, &again).1.unwrap().evicted);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::quorum::Membership;
-use super::session::Sessions;
 
 /// The configuration of a cluster, as far as the protocol is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +29,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How many instances a session outlives its last delivery, in every cluster
+    /// that people run.
+    pub const LIFETIME: u64 = 1 << 20;
+
+    /// How many sessions are remembered, in every cluster that people run.
+    pub const MAX_SESSIONS: usize = 1 << 16;
+
     /// Bytes of a datagram that are not a batch: the header and the tag, and the
     /// fields of the message that needs most of them, a promise or an answer to
     /// a learner with a single vote. A batch that fits the 2a must fit these too,
@@ -49,8 +55,8 @@ impl Settings {
             repropose: (Duration::from_millis(40), Duration::from_millis(80)),
             catch_up: Duration::from_secs(1),
             pause: Duration::ZERO,
-            lifetime: Sessions::LIFETIME,
-            sessions: Sessions::MAX_SESSIONS,
+            lifetime: Settings::LIFETIME,
+            sessions: Settings::MAX_SESSIONS,
         }
     }
 

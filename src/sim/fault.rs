@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::check::Finding;
-use super::cluster::{Cluster, Stray};
+use super::cluster::Cluster;
 use super::damage::Damage;
 use super::deed::Deed;
 use super::disk::Disk;
@@ -16,6 +16,7 @@ use super::nemesis::Nemesis;
 use super::network::NetworkOptions;
 use super::node::State;
 use super::random::Random;
+use super::stray::Stray;
 use crate::protocol::{Role, Time};
 
 /// How often each kind of fault strikes, and how long it lasts, on average.
@@ -193,15 +194,12 @@ impl Faults {
             }
         }
         for (wait, deed) in blows {
-            match wait.is_zero() {
-                true => cluster.perform(deed)?,
-                false => {
-                    self.order += 1;
-                    let at = cluster.now() + wait;
-                    let entry = (at, self.order, Strike::Then(deed));
-                    self.agenda.push(Reverse(entry));
-                }
-            }
+            // A moment later: what happens at the very same time has an order that
+            // a list of deeds and their times could not tell.
+            let wait = wait.max(Duration::from_nanos(1));
+            self.order += 1;
+            let entry = (cluster.now() + wait, self.order, Strike::Then(deed));
+            self.agenda.push(Reverse(entry));
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub mod random;
 pub mod scenario;
 pub mod shiviz;
 pub mod shrink;
+pub mod sight;
+pub mod stray;
 pub mod terms;
 pub mod trace;
 

@@ -13,7 +13,6 @@ use super::fault::FaultOptions;
 use super::network::NetworkOptions;
 use super::random::Random;
 use super::scenario::SETTINGS;
-use super::terms::Terms;
 use crate::protocol::{AcceptorSet, Membership, Settings, Time};
 
 /// All that is drawn from a seed before the run.
@@ -38,20 +37,20 @@ pub struct Plan {
 impl Plan {
     /// Draws a plan.
     pub fn new(seed: u64) -> Plan {
-        Plan::with(seed, &Terms::default())
+        Plan::draw(seed, |_| {})
     }
 
-    /// Draws a plan and fits it to these terms.
-    pub fn with(seed: u64, terms: &Terms) -> Plan {
+    /// Draws a plan for a cluster that is made to fit once it is drawn.
+    pub(super) fn draw(seed: u64, fit: impl FnOnce(&mut ClusterOptions)) -> Plan {
         let mut random = Random::new(seed, "plan");
         let trouble = random.duration(Duration::from_millis(500), Duration::from_secs(6));
         let mut cluster = cluster(&mut random);
-        terms.fit_cluster(&mut cluster);
+        fit(&mut cluster);
         let work = work(&mut random, &cluster, trouble);
         let faults = faults(&mut random);
         // A newcomer finds most to ask for where somebody is missing.
         let late = if faults.leave_cut_off { 0.8 } else { 0.4 };
-        let mut plan = Plan {
+        Plan {
             faults,
             healed: healed(&mut random),
             late_learner: random.chance(late),
@@ -59,9 +58,7 @@ impl Plan {
             cluster,
             trouble,
             work,
-        };
-        terms.fit_faults(&mut plan);
-        plan
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::plan::Plan;
-use crate::protocol::{AcceptorSet, Membership, Sessions};
+use crate::protocol::{AcceptorSet, Membership, Settings};
 
 /// What is asked. By default nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,8 +74,8 @@ pub const FAULTS: &[FaultClass] = &[
         (plan.faults.stray, plan.faults.twin) = (None, None);
     }),
     class("eviction", |plan| {
-        plan.cluster.settings.lifetime = Sessions::LIFETIME;
-        plan.cluster.settings.sessions = Sessions::MAX_SESSIONS;
+        plan.cluster.settings.lifetime = Settings::LIFETIME;
+        plan.cluster.settings.sessions = Settings::MAX_SESSIONS;
     }),
     class("nemesis", |plan| plan.faults.nemesis = None),
     class("disk", |plan| {
@@ -90,9 +90,18 @@ const fn class(name: &'static str, switch_off: fn(&mut Plan)) -> FaultClass {
     FaultClass { name, switch_off }
 }
 
+impl Plan {
+    /// Draws a plan and fits it to these terms.
+    pub fn with(seed: u64, terms: &Terms) -> Plan {
+        let mut plan = Plan::draw(seed, |options| terms.fit_cluster(options));
+        terms.fit_faults(&mut plan);
+        plan
+    }
+}
+
 impl Terms {
     /// Fits the size of the cluster to the terms.
-    pub(super) fn fit_cluster(&self, options: &mut super::ClusterOptions) {
+    fn fit_cluster(&self, options: &mut super::ClusterOptions) {
         let Roles {
             proposers,
             acceptors,
@@ -108,7 +117,7 @@ impl Terms {
     }
 
     /// Switches off every fault that is not asked for.
-    pub(super) fn fit_faults(&self, plan: &mut Plan) {
+    fn fit_faults(&self, plan: &mut Plan) {
         let Some(wanted) = &self.faults else {
             return;
         };

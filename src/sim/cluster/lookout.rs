@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use crate::protocol::Record;
-use crate::sim::nemesis::Sight;
+use crate::sim::sight::Sight;
 
 impl Cluster {
     /// Gathers sights from now on.

@@ -11,6 +11,7 @@ mod double;
 mod life;
 mod lookout;
 mod options;
+mod perform;
 mod queue;
 mod record;
 mod standing;
@@ -29,10 +30,10 @@ use super::deed::Deed;
 use super::disk::{Disk, Opening};
 use super::history::History;
 use super::name::Name;
-use super::nemesis::Sight;
 use super::network::{Network, NetworkOptions};
 use super::node::{Clock, Inbox, Input, Machine, Node, State};
 use super::random::Random;
+use super::sight::Sight;
 use super::trace::Trace;
 use crate::protocol::acceptor::{self, Acceptor};
 use crate::protocol::client::Client;
@@ -46,7 +47,6 @@ pub use options::ClusterOptions;
 use queue::{Happening, Planned};
 use stray::Samples;
 
-pub use stray::Stray;
 pub use transit::{Filter, Meddling, Passage};
 
 /// A whole cluster.

@@ -10,8 +10,8 @@ use crate::protocol::{Address, Message, ProcessId};
 use crate::sim::chance::Way;
 use crate::sim::check::Finding;
 use crate::sim::history::Event;
-use crate::sim::nemesis::Sight;
 use crate::sim::node::{Socket, State, Waiting};
+use crate::sim::sight::Sight;
 use crate::sim::trace::Line;
 use crate::wire;
 
