@@ -15,7 +15,7 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..3_001;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 58] = [
+const FAULTS: [&str; 59] = [
     "absurd ballots",
     "another cluster",
     "another configuration",
@@ -50,6 +50,7 @@ const FAULTS: [&str; 58] = [
     "malformed datagrams",
     "misdirected write",
     "old datagrams again",
+    "minutes of trouble",
     "partition",
     "partition made",
     "pause",

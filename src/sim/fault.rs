@@ -55,6 +55,22 @@ pub struct FaultOptions {
     pub leave_cut_off: bool,
 }
 
+impl FaultOptions {
+    /// Lets what lasts come so many times less often, and last so many times longer.
+    pub fn stretch(&mut self, times: u32) {
+        let lasting = [
+            &mut self.crash,
+            &mut self.pause,
+            &mut self.partition,
+            &mut self.stall,
+            &mut self.full,
+        ];
+        for (every, long) in lasting.into_iter().flatten() {
+            (*every, *long) = (*every * times, *long * times);
+        }
+    }
+}
+
 impl fmt::Display for FaultOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();

@@ -210,6 +210,9 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
         cluster.submit(*client, *at, value.clone());
     }
     let trouble = Time::ZERO + plan.trouble;
+    if plan.trouble > Duration::from_secs(10) {
+        cluster.strike("minutes of trouble");
+    }
     if plan.faults.stray.is_some() {
         cluster.keep_samples();
     }

@@ -35,6 +35,9 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How much longer the longest runs are.
+    pub const LONG: u32 = 30;
+
     /// Draws a plan.
     pub fn new(seed: u64) -> Plan {
         Plan::draw(seed, |_| {})
@@ -43,11 +46,18 @@ impl Plan {
     /// Draws a plan for a cluster that is made to fit once it is drawn.
     pub(super) fn draw(seed: u64, fit: impl FnOnce(&mut ClusterOptions)) -> Plan {
         let mut random = Random::new(seed, "plan");
-        let trouble = random.duration(Duration::from_millis(500), Duration::from_secs(6));
+        // Most runs are short, for there to be many; a few have processes that are
+        // away for minutes.
+        let long = match Random::new(seed, "long").chance(0.005) {
+            true => Plan::LONG,
+            false => 1,
+        };
+        let trouble = long * random.duration(Duration::from_millis(500), Duration::from_secs(6));
         let mut cluster = cluster(&mut random);
         fit(&mut cluster);
         let work = work(&mut random, &cluster, trouble);
-        let faults = faults(&mut random);
+        let mut faults = faults(&mut random);
+        faults.stretch(long);
         // A newcomer finds most to ask for where somebody is missing.
         let late = if faults.leave_cut_off { 0.8 } else { 0.4 };
         Plan {
