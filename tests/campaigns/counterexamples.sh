@@ -5,7 +5,7 @@ set -euo pipefail
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../.."
 
 mutants=("$@")
-((${#mutants[@]})) || mutants=(votes-across-ballots first-page-is-all lowest-vote ballot-reused)
+((${#mutants[@]})) || mutants=(votes-across-ballots first-page-is-all ballot-reused small-quorum)
 cargo build --locked --quiet --bin paxcast
 paxcast=target/debug/paxcast
 directory=docs/counterexamples
