@@ -335,3 +335,43 @@ fn an_acknowledgement_follows_a_delivery() {
     let learner = process(Role::Learner, 1);
     found(checker.sent(learner, &message), "but only #1 is chosen");
 }
+
+#[test]
+fn a_client_gives_up_no_session_that_the_log_did_not_refuse() {
+    let mut checker = chosen();
+    assert_eq!(
+        (checker.submitted_to(1), checker.acknowledged_to(1)),
+        (1, 0)
+    );
+    found(
+        checker.evicted(1, 1),
+        "gives up 1 of its sessions, the log refused 0",
+    );
+    // Born in an instance that is still to come: refused.
+    let mut checker = chosen();
+    let mut items = BytesMut::new();
+    Item::encode(false, b"w", &mut items);
+    let run = Run {
+        session: Session {
+            incarnation: 10,
+            ..SESSION
+        },
+        birth: Instance(9),
+        first: 1,
+        count: 1,
+        items: Payload::new(items.freeze()),
+    };
+    let refused = Payload::new(run.encode());
+    propose(&mut checker, 1, 2, refused.clone()).unwrap();
+    for acceptor in [1, 2] {
+        write(&mut checker, acceptor, 1, 2, refused.clone()).unwrap();
+        tell(&mut checker, acceptor, 1, 2).unwrap();
+    }
+    let mut more = checker.clone();
+    found(more.evicted(1, 2), "2 values are in doubt, of 1");
+    checker.evicted(1, 1).unwrap();
+    found(
+        checker.evicted(1, 0),
+        "gives up 2 of its sessions, the log refused 1",
+    );
+}

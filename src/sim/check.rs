@@ -6,6 +6,7 @@
 //! checker derives, by a session rule of its own, the one log that every
 //! learner must deliver; what learners deliver is compared with it byte by byte.
 
+mod author;
 mod order;
 mod witness;
 
@@ -17,6 +18,7 @@ use crate::protocol::{
     AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, Role, Session, Settings, Vote,
     Watermark,
 };
+use author::Author;
 use order::Order;
 use witness::Witness;
 
@@ -34,19 +36,6 @@ pub struct Delivered {
     pub number: u64,
     /// All of it.
     pub value: Bytes,
-}
-
-/// What the checker knows of one client.
-#[derive(Clone, Debug, Default)]
-struct Author {
-    /// Its values, in the order of their submission.
-    submitted: Vec<Bytes>,
-    /// How many of them stand in the log.
-    logged: usize,
-    /// How many of them some learner has delivered.
-    delivered: usize,
-    /// How many of them it was told are delivered.
-    acknowledged: u64,
 }
 
 /// The observers of one run.
@@ -180,24 +169,6 @@ impl Checker {
     /// How many values this start of a learner has delivered.
     pub fn delivered_by(&self, learner: ProcessId) -> usize {
         self.learners.get(&learner).copied().unwrap_or(0)
-    }
-
-    /// How many values of this client stand in the log.
-    pub fn logged_of(&self, client: u16) -> usize {
-        self.authors.get(&client).map_or(0, |author| author.logged)
-    }
-
-    /// How many values this client was told are delivered.
-    pub fn acknowledged_to(&self, client: u16) -> u64 {
-        self.authors
-            .get(&client)
-            .map_or(0, |author| author.acknowledged)
-    }
-
-    /// A client was given a value to submit.
-    pub fn submitted(&mut self, client: u16, value: Bytes) {
-        let author = self.authors.entry(client).or_default();
-        author.submitted.push(value);
     }
 
     /// A process starts again: it may know less than it did before.
@@ -355,19 +326,6 @@ impl Checker {
             self.longest = *count;
             let author = self.authors.entry(delivered.session.client).or_default();
             author.delivered += 1;
-        }
-        Ok(())
-    }
-
-    /// A client learns that more of its values were delivered.
-    pub fn acknowledged(&mut self, client: u16, values: u64) -> Finding {
-        let author = self.authors.entry(client).or_default();
-        author.acknowledged += values;
-        if author.acknowledged > author.delivered as u64 {
-            return Err(format!(
-                "client {client} takes {} values for delivered, learners have delivered {}",
-                author.acknowledged, author.delivered
-            ));
         }
         Ok(())
     }

@@ -69,6 +69,12 @@ impl Order {
         self.refused.contains(&session)
     }
 
+    /// How many sessions of this client had something refused.
+    pub(super) fn refused_of(&self, client: u16) -> usize {
+        let of = |session: &&Session| session.client == client;
+        self.refused.iter().filter(of).count()
+    }
+
     /// How many sessions were opened by clients that had one before.
     pub(super) fn renewed(&self) -> usize {
         let clients: BTreeSet<u16> = self.furthest.keys().map(|session| session.client).collect();

@@ -5,12 +5,18 @@ use crate::protocol::Role;
 use crate::sim::node::Machine;
 
 impl Cluster {
-    /// Whether a client has submitted all its values and knows them delivered.
+    /// Whether a client has submitted all its values and knows them delivered: by
+    /// its own word, and by the observers' count of what it was given and was told.
     pub fn is_done(&self, index: usize) -> bool {
-        match &self.nodes[index].machine {
-            Machine::Client(client) => self.nodes[index].to_submit.is_empty() && client.is_done(),
-            _ => true,
-        }
+        let node = &self.nodes[index];
+        let Machine::Client(client) = &node.machine else {
+            return true;
+        };
+        // A second client with the same id is given nothing.
+        let id = node.me.id;
+        let all =
+            node.who.twin > 0 || self.checker.acknowledged_to(id) == self.checker.submitted_to(id);
+        all && node.to_submit.is_empty() && client.is_done()
     }
 
     /// How many values a learner has delivered since its last start.

@@ -175,6 +175,7 @@ impl Cluster {
                         "{} is evicted, {lost} lost",
                         self.nodes[index].name
                     ));
+                    self.checker.evicted(me.id, lost)?;
                     if lost > 0 {
                         // As the daemon does: nobody knows what became of those.
                         self.strike("client evicted");
