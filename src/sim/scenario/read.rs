@@ -75,6 +75,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// So many values may be submitted with one line, or one of so many bytes.
+    const MOST: u64 = 10_000_000;
+
+    /// For so long, a hundred years.
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
     fn line(&mut self, scenario: &mut Scenario) -> Result<(), String> {
         let begun = !scenario.steps.is_empty();
         let first = self.words.peek().unwrap_or_default().to_string();
@@ -284,6 +290,9 @@ impl Reader<'_> {
             Values::Texts(texts)
         } else {
             let number: u64 = self.words.read("a text in quotes, or a number")?;
+            if number > Self::MOST {
+                return Err(format!("{number} is out of range"));
+            }
             if self.words.take("bytes") {
                 Values::Large(number as usize)
             } else {
@@ -294,6 +303,12 @@ impl Reader<'_> {
                     true => self.words.duration()?,
                     false => Duration::ZERO,
                 };
+                if every
+                    .checked_mul(number as u32)
+                    .is_none_or(|all| all > Self::LONGEST)
+                {
+                    return Err(format!("{number} values every {every:?} take too long"));
+                }
                 Values::Many(number, every)
             }
         };

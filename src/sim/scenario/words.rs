@@ -199,7 +199,8 @@ pub fn duration(word: &str) -> Result<Duration, String> {
     for digit in fraction.bytes() {
         let digit = u64::from(digit).checked_sub(u64::from(b'0'));
         place /= 10;
-        nanos += digit.filter(|&digit| digit < 10).ok_or_else(wrong)? * place;
+        let digit = digit.filter(|&digit| digit < 10).ok_or_else(wrong)?;
+        nanos = nanos.checked_add(digit * place).ok_or_else(wrong)?;
     }
     Ok(Duration::from_nanos(nanos))
 }
@@ -253,7 +254,16 @@ mod tests {
             assert_eq!(duration(&format!("{time:?}")), Ok(time));
         }
         assert_eq!(duration("1h"), Ok(Duration::from_secs(3_600)));
-        for wrong in ["", "5", "ms", "1.2.3s", "-1s", "1d", "99999999999h"] {
+        for wrong in [
+            "",
+            "5",
+            "ms",
+            "1.2.3s",
+            "-1s",
+            "1d",
+            "99999999999h",
+            "18446744073.9s",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert_eq!(
