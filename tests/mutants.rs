@@ -148,16 +148,22 @@ fn every_mutant_is_noticed() {
     assert!(survivors.is_empty(), "nobody noticed {survivors:?}");
 }
 
-/// Makes the table: every mutant from every start. It takes a while.
+/// Makes the table: every mutant from every start, or those in `PAXCAST_MUTANT`,
+/// parted by commas. It takes a while.
 #[test]
 #[ignore = "takes many minutes; tests/campaigns/mutants.sh runs it"]
 fn the_table() {
     let rows = Mutex::new(Vec::new());
     let survivors = Mutex::new(Vec::new());
+    let only = std::env::var("PAXCAST_MUTANT").unwrap_or_default();
     for_each(Mutant::ALL, |&mutant| {
+        if !only.is_empty() && !only.split(',').any(|name| name == mutant.to_string()) {
+            return;
+        }
         let hunts = STARTS.map(|start| hunt(mutant, start));
         let found = hunts.iter().flatten().count();
-        eprintln!("{mutant}: {found} of {}", STARTS.len());
+        let seeds: Vec<u64> = hunts.iter().flatten().map(|kill| kill.seeds).collect();
+        eprintln!("{mutant}: {found} of {}, {seeds:?}", STARTS.len());
         if found < STARTS.len() {
             survivors.lock().unwrap().push(mutant.to_string());
         }

@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::random::Random;
 use crate::storage::Disk as _;
 use crate::storage::memory::MemoryDisk;
-use crate::storage::segment::{SECTOR, file_name};
+use crate::storage::segment::{SECTOR, file_name, number_of};
 
 /// A kind of damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +99,12 @@ impl Disk {
                 true
             }
             Damage::LostFile => {
-                let name = &names[random.place(names.len())];
+                // The last segment is the one that is not missed by those behind it.
+                let last = names.iter().rfind(|name| number_of(name).is_some());
+                let name = match last {
+                    Some(last) if random.chance(0.6) => last,
+                    _ => &names[random.place(names.len())],
+                };
                 disk.remove(name).expect("it was listed");
                 disk.sync_directory().expect("no fault is planned");
                 true

@@ -115,8 +115,8 @@ fn cluster(random: &mut Random) -> ClusterOptions {
         settings.sessions = random.pick(&[1, 2, 4]);
     }
     let durable = random.chance(0.75);
-    let memory = random.pick(&[1, 2_000, 20_000, 1 << 20]);
-    let slowest = random.pick(&[0, 1, 5, 30]);
+    let memory = random.pick(&[1, 1, 2_000, 20_000, 1 << 20]);
+    let slowest = random.pick(&[0, 1, 5, 5, 30]);
     // A slow disk that syncs for every single datagram could not keep up with
     // repetitions; the daemons sync once for all that waits.
     let turn = match slowest {
@@ -140,7 +140,7 @@ fn cluster(random: &mut Random) -> ClusterOptions {
         drift: random.pick(&[0, 100, 50_000]),
         turn: (1, turn),
         sync: (Duration::ZERO, Duration::from_millis(slowest)),
-        sync_blocks: random.chance(0.7),
+        sync_blocks: random.chance(0.5),
         sync_failure: if random.chance(0.1) { 0.003 } else { 0.0 },
         slow_reads: random.chance(0.3),
         start: random.pick(&[Duration::ZERO, Duration::from_millis(500)]),
@@ -207,7 +207,8 @@ fn faults(random: &mut Random) -> FaultOptions {
     FaultOptions {
         crash: kind(0.5),
         pause: kind(0.3),
-        partition: kind(0.4),
+        // Long enough that an isolated leader gives up, and stands again.
+        partition: kind(0.4).map(|(mean, long)| (mean, long * 2)),
         stall: kind(0.2),
         leap: kind(0.1).map(|(mean, _)| mean),
         damage: kind(0.15).map(|(mean, _)| mean),

@@ -44,7 +44,7 @@ impl Cluster {
         let mut random = Random::new(self.seed, &format!("end of {}", self.nodes[index].name));
         // How far the sync that was due came: nothing is written, all is written
         // and not synced, all is synced, or a new segment is half made.
-        let calls = random.pick(&[0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let calls = random.pick(&[0, 0, 1, 1, 1, 1, 1, 1, 2, 3, 4, 6, 8]);
         let power = power.then(|| random.number());
         let node = &mut self.nodes[index];
         if node.state == State::Dead {
