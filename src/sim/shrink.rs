@@ -250,7 +250,7 @@ struct Shrinker {
 impl Shrinker {
     /// Whether this scenario fails in the same way; it is the best one then.
     fn try_one(&mut self, scenario: Scenario) -> bool {
-        if self.runs >= MOST_RUNS {
+        if self.runs >= MOST_RUNS || !self.keeps_core(&scenario) {
             return false;
         }
         self.runs += 1;
@@ -264,6 +264,25 @@ impl Shrinker {
             }
             _ => false,
         }
+    }
+
+    /// A cluster that gets stuck must be one that could go on: nobody expects
+    /// anything of one without a proposer, or that is never healed.
+    fn keeps_core(&self, scenario: &Scenario) -> bool {
+        let options = &scenario.options;
+        let heals = |scenario: &Scenario| {
+            let healing = |step: &&Step| match &step.action {
+                Action::Mend => true,
+                Action::Do(verb, _) => matches!(verb, Verb::Restart | Verb::Resume | Verb::Open),
+                Action::Deed(deed) => matches!(deed, Deed::Free(_)),
+                _ => false,
+            };
+            scenario.steps.iter().filter(healing).count()
+        };
+        self.wanted.kind != Kind::Liveness
+            || (options.proposers > 0
+                && options.learners > 0
+                && heals(scenario) == heals(&self.best))
     }
 
     /// Takes away what can go, once over everything.

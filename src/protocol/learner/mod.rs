@@ -99,6 +99,11 @@ impl Learner {
     /// Bytes of values kept ahead of the last delivered instance.
     pub const MAX_HELD: usize = 64 << 20;
 
+    /// The process that speaks for an acceptor here, if one was heard.
+    pub fn acceptor(&self, id: u16) -> Option<ProcessId> {
+        self.roster.process(id)
+    }
+
     /// A learner from nothing. `seed` feeds its back-offs; `buffer`: bytes of its
     /// smallest socket receive buffer as the kernel counts them.
     ///

@@ -142,6 +142,11 @@ impl Proposer {
         }
     }
 
+    /// The process that speaks for an acceptor here, if one was heard.
+    pub fn acceptor(&self, id: u16) -> Option<ProcessId> {
+        self.roster.process(id)
+    }
+
     /// The ballot this proposer leads in, if it leads.
     pub fn leads(&self) -> Option<Ballot> {
         match &self.stage {

@@ -57,8 +57,10 @@ impl Cluster {
     /// one that is written and the next, which is made ready.
     fn on_disk(&self, node: &Node) -> Option<Measure> {
         let disk = node.disk.as_ref()?;
-        // A segment that the next record does not fit into may be half empty.
-        let limit = 3 * self.options.segment + 2 * disk.weight();
+        // A segment that the next record does not fit into may be half empty, its
+        // heading and its seal apart.
+        let segment = self.options.segment;
+        let limit = 3 * segment + 2 * disk.weight() * segment / (segment - 1_024);
         Some(Measure::new(
             "bytes on the disk",
             disk.used() as usize,

@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Cluster, Happening};
 use crate::protocol::{Ballot, Instance, Message, Payload, ProcessId, Role};
-use crate::sim::node::{Socket, State, Waiting};
+use crate::sim::node::{Machine, Socket, State, Waiting};
 use crate::sim::random::Random;
 use crate::sim::stray::Stray;
 use crate::wire::{self, Scope};
@@ -102,9 +102,7 @@ impl Cluster {
                 if receiver == sample.from || self.nodes[receiver].state == State::Dead {
                     continue;
                 }
-                // Who has not heard the true one yet cannot tell which one that is.
-                let knows = |sender| self.nodes[receiver].heard.contains_key(&sender);
-                if stray == Stray::Store && !self.author(&sample.bytes).is_some_and(knows) {
+                if stray == Stray::Store && !self.knows_author(receiver, &sample.bytes) {
                     continue;
                 }
                 let waiting = Waiting {
@@ -128,6 +126,20 @@ impl Cluster {
             }
         }
         true
+    }
+
+    /// Whether a process counts the acceptor that sent a datagram: who does not
+    /// know the true one yet cannot tell another one from it.
+    fn knows_author(&self, receiver: usize, bytes: &Bytes) -> bool {
+        let Some(author) = self.author(bytes) else {
+            return false;
+        };
+        let known = match &self.nodes[receiver].machine {
+            Machine::Proposer(proposer) => proposer.acceptor(author.id),
+            Machine::Learner(learner) => learner.acceptor(author.id),
+            Machine::Client(_) | Machine::Acceptor(_) => Some(author),
+        };
+        known == Some(author)
     }
 
     /// Who sent a datagram of ours.
