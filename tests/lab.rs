@@ -105,8 +105,12 @@ fn a_broken_rule_is_caught_and_cut_down() {
         "sim",
         "--seeds",
         "1..200",
+        "--failures",
+        "1",
+        "--threads",
+        "1",
         "--mutant",
-        "vote-below-promise",
+        "small-quorum",
         "--scenario",
         "cut",
         "--json",
@@ -120,7 +124,7 @@ fn a_broken_rule_is_caught_and_cut_down() {
     );
     let scenario = fs::read_to_string(path.join("cut")).unwrap();
     assert!(
-        scenario.contains("mutant vote-below-promise") && scenario.len() < 6_000,
+        scenario.contains("mutant small-quorum") && scenario.len() < 6_000,
         "{scenario}"
     );
     let broken = paxcast(path, &["play", "cut"]);
@@ -184,6 +188,19 @@ fn a_scenario_says_where_it_went_otherwise() {
         let played = paxcast(path, &["play", name]);
         let said = out(&played) + &err(&played);
         assert_eq!(played.status.code(), Some(code), "{name}: {said}");
+        assert!(said.contains(words), "{name}: {said}");
+    }
+    write(path, "dead", "crash c1\nsubmit c1 \"a\"\n");
+    write(path, "past", "at 1s mend\nat 500ms mend\n");
+    write(path, "twin", "add a1\n");
+    for (name, words) in [
+        ("dead", "c1 is dead"),
+        ("past", "this time is past"),
+        ("twin", "a1"),
+    ] {
+        let played = paxcast(path, &["play", name]);
+        let said = out(&played) + &err(&played);
+        assert_eq!(played.status.code(), Some(1), "{name}: {said}");
         assert!(said.contains(words), "{name}: {said}");
     }
     let both = paxcast(path, &["play", "good", "unmet"]);

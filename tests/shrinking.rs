@@ -39,7 +39,7 @@ fn a_run_told_as_a_scenario_takes_the_same_course() {
 
 #[test]
 fn a_failure_is_cut_down_to_what_it_takes() {
-    for mutant in [Mutant::VoteBelowPromise, Mutant::PromiseNotRecorded] {
+    for mutant in [Mutant::VotesAcrossBallots, Mutant::PromiseNotRecorded] {
         select(Some(mutant));
         let seed = (1..2_000).find(|&seed| run(seed, false).is_err());
         let seed = seed.unwrap_or_else(|| panic!("{mutant} survives"));

@@ -1,7 +1,7 @@
 //! Many seeds: run on all processors, counted, and added up over many machines.
 //!
 //! A [`Tally`] is one line of JSON. The tallies of any number of ranges, run
-//! anywhere and in any order, add up to one that says which seeds were run.
+//! anywhere and in any order, add up to one that says which seeds were run, on which terms.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,6 +21,8 @@ use crate::protocol::mutant;
 pub struct Tally {
     /// The version of the program.
     pub version: String,
+    /// What was asked of the seeds, and which rule was broken on purpose.
+    pub terms: String,
     /// The seeds that were run, as ranges without their ends.
     pub ranges: Vec<(u64, u64)>,
     /// How many seeds that were.
@@ -125,8 +127,11 @@ impl Campaign {
             }
         });
         let (mut tally, mut failed, _) = shared.into_inner().expect("no thread panics");
-        let _ = mutant;
         tally.version = env!("CARGO_PKG_VERSION").into();
+        tally.terms = match mutant {
+            None => format!("{}", self.terms),
+            Some(mutant) => format!("{}, {mutant}", self.terms),
+        };
         tally.failed.sort_by_key(|failure| failure.seed);
         failed.sort_by_key(|violation: &Violation| violation.seed);
         (tally, failed)
@@ -205,9 +210,13 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) -> Result<(), String> {
         if self.ranges.is_empty() {
             self.version.clone_from(&other.version);
+            self.terms.clone_from(&other.terms);
         }
         if self.version != other.version {
             return Err(format!("versions {} and {}", self.version, other.version));
+        }
+        if self.terms != other.terms {
+            return Err(format!("terms {} and {}", self.terms, other.terms));
         }
         for &(from, to) in &other.ranges {
             let twice = |&(start, end): &(u64, u64)| from < end && start < to;

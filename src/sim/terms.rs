@@ -3,6 +3,7 @@
 //! Terms are applied to what a seed draws, after it is drawn: the same seed with
 //! fewer faults is the same seed as far as it goes.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -137,6 +138,32 @@ impl Terms {
     }
 }
 
+impl fmt::Display for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Roles {
+            proposers,
+            acceptors,
+            learners,
+            clients,
+        } = self.roles;
+        let roles = [
+            ("p", proposers),
+            ("a", acceptors),
+            ("l", learners),
+            ("c", clients),
+        ];
+        for (letter, number) in roles {
+            if let Some(number) = number {
+                write!(f, "{letter}{number} ")?;
+            }
+        }
+        match &self.faults {
+            None => f.write_str("all faults"),
+            Some(faults) => write!(f, "faults {faults:?}"),
+        }
+    }
+}
+
 impl FromStr for Roles {
     type Err = String;
 
@@ -198,8 +225,8 @@ impl PartialEq for FaultClass {
 
 impl Eq for FaultClass {}
 
-impl std::fmt::Debug for FaultClass {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for FaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
 }
@@ -221,7 +248,7 @@ mod tests {
             assert_eq!(plan.cluster.clients, 7);
             assert_eq!(plan.cluster.learners, Plan::new(seed).cluster.learners);
             let report = crate::sim::run_plan(seed, &plan, false).unwrap();
-            let harmless = ["lookup", "late start", "buffer overflow"];
+            let harmless = ["lookup", "buffer overflow", "minutes of trouble"];
             let struck: Vec<_> = report
                 .struck
                 .into_iter()

@@ -107,6 +107,10 @@ impl<'a> Play<'a> {
                 continue;
             }
             if let Some(at) = step.at {
+                if Time::ZERO + at < self.cluster.now() {
+                    let now = self.cluster.now();
+                    return Err(unmet(step, format!("this time is past, it is {now}")));
+                }
                 self.cluster.run_up_to(Time::ZERO + at).map_err(safety)?;
             }
             self.act(step)?;
@@ -157,7 +161,7 @@ impl<'a> Play<'a> {
             Action::Mend => self.perform(Deed::Mend)?,
             Action::Deed(deed) => self.perform(*deed)?,
             Action::Add(name) if !self.may_add(*name) => {
-                let what = format!("{name} is no acceptor of this cluster");
+                let what = format!("{name} is no acceptor of this cluster, or there already");
                 return Err(unmet(step, what));
             }
             Action::Add(name) => self.perform(Deed::Add(name.role, name.id))?,
@@ -191,6 +195,10 @@ impl<'a> Play<'a> {
         if self.cluster.find(name).is_none() {
             return Err(unmet(step, format!("there is no {name}")));
         }
+        let dead = |node: usize| self.cluster.nodes()[node].state == State::Dead;
+        if self.cluster.find(name).is_some_and(dead) {
+            return Err(unmet(step, format!("{name} is dead")));
+        }
         let now = step.at.map_or(self.cluster.now(), |at| Time::ZERO + at);
         let count = self.given.entry(client).or_insert(0);
         let given: Vec<(Time, Bytes)> = match values {
@@ -210,10 +218,12 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// Whether there can be such a process: acceptors are those of the configuration.
+    /// Whether a new process can be added: an acceptor must be a member, and the
+    /// only one of its id, since two stores for one id are two acceptors at odds.
     fn may_add(&self, name: Name) -> bool {
-        let acceptors = self.scenario.options.settings.membership.acceptors();
-        name.role != Role::Acceptor || acceptors.contains(name.id)
+        let membership = self.cluster.options().settings.membership;
+        name.role != Role::Acceptor
+            || (membership.acceptors().contains(name.id) && self.cluster.find(name).is_none())
     }
 
     /// Does something to one process. What cannot be done is said and left.
