@@ -78,8 +78,8 @@ mutants! {
     VoteNotRecorded = "A1",
     /// Of two votes for an instance in the log the older one is read back.
     OldVoteRead = "B4",
-    /// Votes that are not written yet are not read back.
-    UnwrittenNotRead = "B4",
+    /// Votes that were written last, or are not written yet, are not read back.
+    LatestNotRead = "B4",
 
     // Promises and votes.
     /// An acceptor votes in a ballot below the one it promised.
@@ -122,8 +122,8 @@ mutants! {
     FormerPromiseCounts = "F3",
     /// A proposer uses the same incarnation, and so the same ballots, after a restart.
     BallotReused = "B2",
-    /// A candidate asks for the ballot again that it had before.
-    BallotStoodTwice = "B2",
+    /// A candidate stands in the highest round that it heard of, not in the next.
+    RoundNotRaised = "B2",
 
     // Leaders.
     /// Acceptors put no candidate off, though a leader lives.
@@ -152,7 +152,7 @@ mutants! {
     WindowNeverReopens = "C10",
     /// The past is not proposed again for a learner that is stuck.
     PastNeverRepaired = "F2",
-    /// The past is proposed again as a single acceptor remembers it.
+    /// The past is proposed again as a single acceptor has it, or as a no-op.
     RepairWithoutQuorum = "F2",
 
     // From clients to batches.

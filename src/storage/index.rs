@@ -6,6 +6,7 @@
 //! by instance, so few blocks need to be read for a span.
 
 use crate::protocol::Instance;
+use crate::protocol::mutant::{Mutant, mutant};
 
 /// A block is closed when it has come to this many bytes.
 const BLOCK: u64 = 256 << 10;
@@ -89,7 +90,8 @@ impl Index {
             return None;
         }
         *cursor = self.closed.len() + 1;
-        self.open.filter(|open| open.highest >= from)
+        self.open
+            .filter(|open| open.highest >= from && !mutant(Mutant::LatestNotRead))
     }
 
     /// The cursor from which [`Index::next`] finds only the block still growing:

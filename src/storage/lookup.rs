@@ -45,7 +45,7 @@ impl Reader {
         let mut answer = Answer::new(lookup.bytes);
         for (vote, age) in unwritten.zip(0..) {
             let asked = |span: &Span| span.from <= vote.instance && vote.instance <= span.through;
-            if lookup.spans.iter().any(asked) && !mutant(Mutant::UnwrittenNotRead) {
+            if lookup.spans.iter().any(asked) && !mutant(Mutant::LatestNotRead) {
                 answer.insert((u64::MAX, age), vote);
             }
         }

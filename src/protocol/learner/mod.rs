@@ -268,12 +268,16 @@ impl Learner {
                 runs.reverse();
             }
             for run in runs {
+                let position = self.sessions.position();
                 let progress = self.sessions.apply(instance, &run, &mut |delivery| {
                     if self.open || !mutant(Mutant::StalledReaderSkipped) {
                         out.event(Event::Delivered(delivery));
                     }
                 });
-                if let Some(progress) = progress {
+                let again = self.sessions.position() == position;
+                if let Some(progress) = progress
+                    && !(again && mutant(Mutant::AcknowledgedOnce))
+                {
                     self.acknowledging.touch(progress);
                 }
             }

@@ -25,10 +25,8 @@ pub(super) struct Candidate {
 impl Proposer {
     /// Patience has ended: ask for a ballot.
     pub(super) fn stand(&mut self, now: Time, out: &mut Outbox<Self>) {
-        let mine = self.highest.owner() == (self.me.id, self.me.incarnation);
-        let again = mine && mutant(Mutant::BallotStoodTwice);
         let ballot = Ballot {
-            round: self.highest.round + u64::from(!again),
+            round: self.highest.round + u64::from(!mutant(Mutant::RoundNotRaised)),
             proposer: self.me.id,
             incarnation: self.me.incarnation,
         };

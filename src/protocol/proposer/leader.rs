@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::pipeline::{Pipeline, Proposal};
 use super::recovery::Recovery;
 use super::submissions::Submissions;
@@ -307,7 +309,11 @@ impl Leader {
             return;
         };
         let from = recovery.from();
-        let votes = recovery.into_votes();
+        let mut votes = recovery.into_votes();
+        if mutant(Mutant::RepairWithoutQuorum) {
+            let ballot = self.ballot();
+            votes.entry(from).or_insert((ballot, Bytes::new()));
+        }
         if !votes.contains_key(&from) {
             log::error!(
                 "instance {from} was decided, but no acceptor of a quorum remembers a vote for \
