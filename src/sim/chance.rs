@@ -212,6 +212,13 @@ impl Chance {
         sync
     }
 
+    /// A sync that was to fail does not.
+    pub fn spare(&mut self, act: Act) {
+        if let Some(written) = &mut self.written {
+            written.retain(|accident| *accident != Accident::FailedSync(act));
+        }
+    }
+
     /// How many datagrams a turn takes at most.
     pub fn turns(&self, act: Act, draw: impl FnOnce() -> u64) -> u64 {
         self.turns.get(&act).copied().unwrap_or_else(draw)

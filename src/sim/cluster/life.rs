@@ -1,13 +1,15 @@
 //! What is done to processes from outside: they die and start, stop and go on.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Cluster;
 use super::double::rebuilt;
+use super::{Cluster, Happening};
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Role, Time};
+use crate::sim::chance::Act;
 use crate::sim::check::Finding;
 use crate::sim::damage::Damage;
 use crate::sim::deed::Deed;
@@ -227,5 +229,22 @@ impl Cluster {
         self.network.mend();
         self.set_network(network);
         self.options.sync_failure = 0.0;
+        // Nor does a sync fail that has begun already.
+        let queue = std::mem::take(&mut self.queue);
+        self.queue = queue
+            .into_iter()
+            .map(|Reverse(mut planned)| {
+                if let Happening::Synced { node, fails, .. } = &mut planned.happening
+                    && std::mem::take(fails)
+                {
+                    let node = &self.nodes[*node];
+                    self.chance.spare(Act {
+                        who: node.who,
+                        number: node.syncs,
+                    });
+                }
+                Reverse(planned)
+            })
+            .collect();
     }
 }
