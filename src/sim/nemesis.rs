@@ -83,6 +83,9 @@ impl Nemesis {
             Sight::Promising(who) if self.random.chance(0.5) => {
                 self.fell(cluster, "struck before a promise was synced", who)
             }
+            Sight::Voting(who, ..) if unsynced(cluster, who) > 1 && self.random.chance(0.15) => {
+                self.fell(cluster, "struck inside a batch of records", who)
+            }
             Sight::Voting(who, ..) if self.random.chance(0.05) => {
                 self.fell(cluster, "struck before a vote was synced", who)
             }
@@ -277,6 +280,13 @@ impl Nemesis {
         blows.push((self.random.exponential(millis(300)), Deed::Mend));
         blows
     }
+}
+
+/// Records that an acceptor wrote and has not synced.
+fn unsynced(cluster: &Cluster, who: Name) -> usize {
+    let node = cluster.find(who).map(|index| &cluster.nodes()[index]);
+    let disk = node.and_then(|node| node.disk.as_ref());
+    disk.map_or(0, |disk| disk.written() - disk.synced())
 }
 
 /// The processes of a role.

@@ -107,8 +107,13 @@ impl MemoryDisk {
     /// the seed has it. Pending faults are forgotten.
     pub fn crash(&mut self, seed: u64) {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        // All and nothing lost are cases that independent choices hardly ever give.
-        let kept = [0.0, 1.0, 0.5, 0.1, 0.9][rng.random_range(0..5)];
+        // All and nothing lost are cases that independent choices hardly ever give,
+        // and neither is a hole: only the first sector of a write is not there.
+        let mut hole = rng.random_bool(0.25);
+        let kept = match hole {
+            true => 1.0,
+            false => [0.0, 1.0, 0.5, 0.1, 0.9][rng.random_range(0..5)],
+        };
         for change in std::mem::take(&mut self.changes) {
             if rng.random_bool(kept) {
                 apply(&mut self.durable_names, change);
@@ -121,7 +126,8 @@ impl MemoryDisk {
                 file.unsynced.clear();
             }
             for sector in std::mem::take(&mut file.unsynced) {
-                if rng.random_bool(kept) {
+                let lost = std::mem::take(&mut hole) || !rng.random_bool(kept);
+                if !lost {
                     file.write_back(sector);
                 }
             }
