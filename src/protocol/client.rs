@@ -493,7 +493,8 @@ impl Process for Client {
             // Either the way there or the way back lost something: send the
             // oldest again, and ask, which a mere repetition would not do.
             self.silence += 1;
-            self.window = (self.window / 2).max(self.chunks[0].cost);
+            // Where the credit is less than a datagram, one is under way all the same.
+            self.window = (self.window / 2).max(self.chunks[0].cost).min(self.credit);
             if !mutant(Mutant::SubmittedOnce) {
                 self.resend(0, now, out);
             }
