@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules of ours each module may import, itself apart.
-const IMPORTS: [(&str, &[&str]); 6] = [
+const IMPORTS: [(&str, &[&str]); 7] = [
     ("protocol", &[]),
     ("wire", &["protocol"]),
     ("storage", &["protocol"]),
     ("config", &["protocol"]),
     ("daemon", &["protocol", "wire", "storage", "config"]),
     ("sim", &["protocol", "wire", "storage", "config"]),
+    ("bench", &["protocol", "wire", "storage", "config"]),
 ];
 
 /// A file longer than this wants a wall.
