@@ -1,10 +1,11 @@
 //! The client's executable: submits values.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use paxcast::daemon::{Common, Workload, run_client};
+use paxcast::daemon::{Common, Plan, Workload, run_client};
 use paxcast::protocol::Role;
 use paxcast::protocol::client::Client;
 
@@ -14,6 +15,7 @@ Examples:
   seq 1000 | client 1 paxos.conf --deadline 10
   client 2 paxos.conf --count 100000 --size 64
   client 2 paxos.conf --count 1000 --size 64 --rate 200
+  client 2 paxos.conf --seconds 10 --size 64 --outstanding 1 --latencies latencies.json
 
 Exit status: 0 all acknowledged, or ended by SIGTERM or SIGINT, 1 failed (a line over the limit, a
 value whose fate is unknown), 2 usage, 3 configuration, 4 not acknowledged by the deadline.
@@ -31,17 +33,31 @@ struct Arguments {
     common: Common,
 
     /// Submit this many values made up here, and leave standard input alone
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", group = "made")]
     count: Option<u64>,
 
+    /// Make values up for so long, instead of a number of them
+    #[arg(long, value_name = "S", group = "made", value_parser = seconds)]
+    seconds: Option<Duration>,
+
     /// Bytes of each value made up (at least what makes it different from all others)
-    #[arg(long, value_name = "BYTES", default_value_t = 32, requires = "count",
+    #[arg(long, value_name = "BYTES", default_value_t = 32, requires = "made",
           value_parser = size)]
     size: usize,
 
-    /// How many values to make up a second, instead of as many as possible
-    #[arg(long, value_name = "R", requires = "count", value_parser = positive)]
+    /// How many values to make up a second, instead of as many as possible; each latency counts
+    /// from the moment at which the value was due
+    #[arg(long, value_name = "R", requires = "made", value_parser = positive)]
     rate: Option<f64>,
+
+    /// Keep at most so many values unacknowledged, instead of as many as the cluster takes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    outstanding: Option<u64>,
+
+    /// Write how long the values took there, as JSON: nanoseconds and how many values took them.
+    /// At the end, and whenever SIGUSR1 asks for statistics
+    #[arg(long, value_name = "FILE")]
+    latencies: Option<PathBuf>,
 
     /// Give up with exit status 4 when not all is acknowledged by then
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -72,10 +88,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let workload = Workload {
+    let made = (arguments.count.is_some() || arguments.seconds.is_some()).then_some(Plan {
         count: arguments.count,
+        lasting: arguments.seconds,
         size: arguments.size,
         rate: arguments.rate,
+    });
+    let workload = Workload {
+        made,
+        outstanding: arguments.outstanding,
+        latencies: arguments.latencies,
         deadline: arguments.deadline,
     };
     arguments

@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hdrhistogram::Histogram;
 
 use super::command::{Command, draw, say};
 use super::failure::Failure;
-use super::generator::{Generator, Made};
+use super::generator::{Generator, Made, Plan};
 use super::input::{Input, Line, Next};
+use super::latency::Latencies;
 use super::node::Node;
 use super::proposer::{no_disk, refuse_sync_fault};
 use super::turn::Turns;
@@ -20,23 +21,20 @@ use crate::protocol::client::{Client, Event};
 use crate::protocol::{Found, Lookup, Membership, Outbox, ProcessId, Role, Time};
 
 /// What a client is to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Workload {
-    /// How many values to make up, instead of reading standard input.
-    pub count: Option<u64>,
-    /// Bytes of each.
-    pub size: usize,
-    /// How many of them a second.
-    pub rate: Option<f64>,
+    /// What values to make up, instead of reading standard input.
+    pub made: Option<Plan>,
+    /// How many values may be under way at a time, if fewer than the cluster takes.
+    pub outstanding: Option<u64>,
+    /// Where to write how long the values took.
+    pub latencies: Option<PathBuf>,
     /// When to give up.
     pub deadline: Option<Duration>,
 }
 
 /// Between one line about the progress and the next, on a terminal and elsewhere.
 const PROGRESS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
-
-/// Microseconds of the longest latency that is told apart from longer ones.
-const LONGEST_LATENCY: u64 = 3_600_000_000;
 
 /// Runs a client until all its values are acknowledged, or it is told to end.
 ///
@@ -48,11 +46,8 @@ pub fn run_client(command: Command, workload: Workload) -> Result<(), Failure> {
     refuse_sync_fault(&command)?;
     let node = Node::open(command, draw()?)?;
     let now = node.clock.now();
-    let source = match workload.count {
-        Some(count) => {
-            let size = workload.size;
-            Source::Made(Generator::new(node.me.id, count, size, workload.rate, now))
-        }
+    let source = match workload.made {
+        Some(plan) => Source::Made(Box::new(Generator::new(node.me.id, plan, now))),
         None => Source::Read(read_input(&node)?),
     };
     let role = Client::new(node.me, node.settings(), draw()?, now);
@@ -70,8 +65,9 @@ pub fn run_client(command: Command, workload: Workload) -> Result<(), Failure> {
         submitted: 0,
         acknowledged: 0,
         retransmissions: 0,
-        latencies: Histogram::new_with_bounds(1, LONGEST_LATENCY, 3)
-            .map_err(|error| Failure::Failed(format!("cannot measure latencies: {error}")))?,
+        outstanding: workload.outstanding.unwrap_or(u64::MAX),
+        latencies: Latencies::new(),
+        latencies_file: workload.latencies,
         first: None,
         last: now,
         started: now,
@@ -95,7 +91,7 @@ fn read_input(node: &Node) -> Result<Input, Failure> {
 #[derive(Debug)]
 enum Source {
     Read(Input),
-    Made(Generator),
+    Made(Box<Generator>),
 }
 
 /// Feeds the role, and keeps the books.
@@ -110,8 +106,10 @@ struct Feeder {
     submitted: u64,
     acknowledged: u64,
     retransmissions: u64,
-    /// From submission to acknowledgement, in microseconds.
-    latencies: Histogram<u64>,
+    /// How many may be submitted and not acknowledged.
+    outstanding: u64,
+    latencies: Latencies,
+    latencies_file: Option<PathBuf>,
     /// When the first value was submitted, and the last one acknowledged.
     first: Option<Time>,
     last: Time,
@@ -138,17 +136,18 @@ impl World<Client> for Feeder {
         role: &mut Client,
         _: &mut Outbox<Client>,
     ) -> Result<Flow, Failure> {
-        while !self.ended && role.wants_more() {
+        while !self.ended && self.takes_more(role) {
             match self.next_value(now)? {
-                Some(value) => {
+                Some((value, due)) => {
                     self.submitted += 1;
                     self.first.get_or_insert(now);
+                    self.latencies.submitted(due);
                     role.submit(now, value);
                 }
                 None => break,
             }
         }
-        self.hungry = role.wants_more();
+        self.hungry = self.takes_more(role);
         if self.ended && role.is_done() {
             return Ok(Flow::Done);
         }
@@ -164,12 +163,10 @@ impl World<Client> for Feeder {
 
     fn event(&mut self, now: Time, event: Event) -> Result<(), Failure> {
         match event {
-            Event::Acknowledged { values, submitted } => {
+            Event::Acknowledged { values, .. } => {
                 self.acknowledged += values;
                 self.last = now;
-                let latency = now.since(submitted).as_micros();
-                let latency = u64::try_from(latency).unwrap_or(u64::MAX);
-                self.latencies.saturating_record_n(latency.max(1), values);
+                self.latencies.acknowledged(now, values);
             }
             Event::Evicted { lost: 0 } => {}
             Event::Evicted { lost } => {
@@ -204,6 +201,8 @@ impl World<Client> for Feeder {
     fn next_timeout(&self) -> Option<Time> {
         let pace = match &self.source {
             Source::Made(generator) if !self.ended && self.hungry => generator.due(),
+            // The time may be up while nothing is acknowledged.
+            Source::Made(generator) if !self.ended => generator.end(),
             _ => None,
         };
         [Some(self.progress_at), self.deadline_at(), pace]
@@ -221,8 +220,15 @@ impl World<Client> for Feeder {
         ]
     }
 
+    fn report(&self) {
+        if let Err(failure) = self.write_latencies() {
+            log::warn!("{failure}");
+        }
+    }
+
     fn end(&mut self, _: Time, _: &Client, ending: Ending) -> Result<(), Failure> {
         self.say_summary();
+        self.write_latencies()?;
         if ending == Ending::Done && self.refused > 0 {
             return Err(Failure::Failed(format!(
                 "{} lines were longer than {} bytes and not sent; the others were delivered",
@@ -235,11 +241,16 @@ impl World<Client> for Feeder {
 }
 
 impl Feeder {
-    /// The next value, if there is one now.
-    fn next_value(&mut self, now: Time) -> Result<Option<Bytes>, Failure> {
+    /// Whether another value may be submitted.
+    fn takes_more(&self, role: &Client) -> bool {
+        self.submitted - self.acknowledged < self.outstanding && role.wants_more()
+    }
+
+    /// The next value, if there is one now, and when it was due.
+    fn next_value(&mut self, now: Time) -> Result<Option<(Bytes, Time)>, Failure> {
         let input = match &mut self.source {
             Source::Made(generator) => match generator.next(now) {
-                Made::Value(value) => return Ok(Some(value)),
+                Made::Value(value, due) => return Ok(Some((value, due))),
                 Made::At(_) => return Ok(None),
                 Made::End => {
                     self.ended = true;
@@ -250,7 +261,7 @@ impl Feeder {
         };
         loop {
             match input.next() {
-                Next::Line(Line::Value(value)) => return Ok(Some(value)),
+                Next::Line(Line::Value(value)) => return Ok(Some((value, now))),
                 Next::Line(Line::TooLong { line, bytes }) => {
                     self.refused += 1;
                     say(&format!(
@@ -345,14 +356,30 @@ impl Feeder {
             true => self.acknowledged as f64 / seconds,
             false => 0.0,
         };
-        let milliseconds = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1e3;
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let quantile = |part| milliseconds(self.latencies.quantile(part));
         say(&format!(
             "summary client={} values={} seconds={seconds:.3} values_per_second={rate:.0} \
-             p50_ms={:.3} p99_ms={:.3}",
+             p50_ms={:.3} p90_ms={:.3} p99_ms={:.3} p999_ms={:.3} max_ms={:.3}",
             self.id,
             self.acknowledged,
-            milliseconds(0.5),
-            milliseconds(0.99)
+            quantile(0.5),
+            quantile(0.9),
+            quantile(0.99),
+            quantile(0.999),
+            milliseconds(self.latencies.longest())
         ));
+    }
+
+    fn write_latencies(&self) -> Result<(), Failure> {
+        let Some(path) = &self.latencies_file else {
+            return Ok(());
+        };
+        self.latencies.write(path).map_err(|error| {
+            Failure::Failed(format!(
+                "cannot write the latencies to {}: {error}",
+                path.display()
+            ))
+        })
     }
 }

@@ -33,6 +33,7 @@ mod faults;
 mod generator;
 mod input;
 mod interface;
+mod latency;
 mod learner;
 mod multicast;
 mod node;
@@ -50,6 +51,7 @@ pub use client::{Workload, run_client};
 pub use command::{Command, Common};
 pub use failure::Failure;
 pub use faults::Faults;
+pub use generator::Plan;
 pub use input::{Line, Splitter};
 pub use learner::{Print, run_learner};
 pub use proposer::run_proposer;
@@ -99,6 +101,9 @@ pub trait World<P: Process> {
 
     /// What it has to add to the statistics.
     fn facts(&self, role: &P) -> Vec<(&'static str, u64)>;
+
+    /// Statistics were asked for: writes what does not fit into a line.
+    fn report(&self) {}
 
     /// The last call: says good-bye to whoever hangs on this world.
     ///

@@ -345,7 +345,9 @@ where
         }
     }
 
+    /// The line comes last: whoever waits for it finds everything written.
     fn report(&self, now: Time) {
+        self.world.report();
         let facts = self.world.facts(&self.role);
         let drops = self.node.sockets.kernel_drops();
         say(&self.statistics.line(now, drops, &facts));

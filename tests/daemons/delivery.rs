@@ -99,6 +99,39 @@ fn generated_values_are_paced_and_counted() {
 }
 
 #[test]
+fn a_closed_loop_keeps_to_its_bound_and_writes_how_long_all_took() {
+    let mut cluster = Cluster::new("").with(3, 1, &[]);
+    cluster.processes.push(cluster.start("learner", 1, &["-q"]));
+    let file = cluster.directory.path().join("latencies.json");
+    let path = file.to_str().unwrap();
+    let options = [
+        "--seconds",
+        "0.3",
+        "--outstanding",
+        "1",
+        "--latencies",
+        path,
+    ];
+    // Each value takes 20 ms and more, so in 300 ms there is time for 15 of them.
+    let options = [&options[..], &["--faults", "delay=20ms"]].concat();
+    let (status, errors) = cluster.start("client", 1, &options).outcome();
+    assert_eq!(status, Some(0), "{errors}");
+    let written: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(written["unit"], "ns");
+    let count = written["count"].as_u64().unwrap();
+    assert!((1..=16).contains(&count), "{errors}");
+    assert!(errors.contains(&format!(" values={count} ")), "{errors}");
+    let buckets = written["buckets"].as_array().unwrap();
+    let of = |bucket: &serde_json::Value, part: usize| bucket[part].as_u64().unwrap();
+    assert_eq!(
+        buckets.iter().map(|bucket| of(bucket, 1)).sum::<u64>(),
+        count
+    );
+    assert!(buckets.iter().all(|bucket| of(bucket, 0) >= 20_000_000));
+}
+
+#[test]
 fn a_late_learner_prints_positions_behind_the_one_asked_for() {
     let cluster = Cluster::new("").with(3, 1, &[]);
     let first = cluster.start("learner", 1, &[]);
