@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::World;
+use super::calls;
 use super::command::{Command, draw, say};
 use super::failure::Failure;
 use super::node::Node;
@@ -165,6 +166,8 @@ impl World<Acceptor> for Durable {
     /// not write, and would report the next sync as a good one.
     fn sync(&mut self) -> Result<(), Failure> {
         self.syncs += 1;
+        // What was gathered is one write; two where a segment of the log ends.
+        calls::add(2);
         if self.sync_fail == Some(self.syncs) {
             return Err(Failure::Storage(format!(
                 "sync {} of the log failed, as --faults sync-fail={} wanted; nothing unsynced was \

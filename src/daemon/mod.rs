@@ -26,6 +26,7 @@
 use crate::protocol::{Outbox, Process, ProcessId, Time};
 
 mod acceptor;
+mod calls;
 mod client;
 mod command;
 mod failure;

@@ -23,6 +23,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
+use super::calls;
 use super::failure::Failure;
 use super::interface::Interface;
 use crate::config::Config;
@@ -140,6 +141,7 @@ impl Multicast {
     pub fn receive(&mut self, index: usize) -> Received {
         let inlet = &mut self.inlets[index];
         let mut slices = [IoSliceMut::new(self.block.room())];
+        calls::add(1);
         let (length, from) = match recvmsg::<SockaddrIn>(
             inlet.socket.as_raw_fd(),
             &mut slices,
@@ -182,6 +184,7 @@ impl Multicast {
     /// treats a datagram that did not leave like one that did not arrive.
     pub fn send(&self, bytes: &[u8], to: SocketAddrV4) -> io::Result<()> {
         loop {
+            calls::add(1);
             match self.inlets[0].socket.send_to(bytes, to) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result.map(drop),

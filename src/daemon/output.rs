@@ -16,6 +16,8 @@ use std::time::Duration;
 use mio::Waker;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::calls;
+
 /// The queue in front of a file that lines are written to.
 #[derive(Debug)]
 pub struct Output {
@@ -179,6 +181,7 @@ impl Writer {
             let mut rest = &taken[..];
             while !rest.is_empty() {
                 let piece = &rest[..rest.len().min(Output::PIECE)];
+                calls::add(1);
                 match self.file.write(piece) {
                     Ok(0) => return self.fail(&io::ErrorKind::WriteZero.into()),
                     Ok(written) => {

@@ -51,7 +51,13 @@ impl Statistics {
     }
 
     /// The line; `facts` is what the role's world has to add.
-    pub fn line(&self, now: Time, kernel_drops: u64, facts: &[(&'static str, u64)]) -> String {
+    pub fn line(
+        &self,
+        now: Time,
+        kernel_drops: u64,
+        calls: u64,
+        facts: &[(&'static str, u64)],
+    ) -> String {
         let mut line = format!(
             "statistics role={} id={} seconds={:.3}",
             self.me.role,
@@ -77,6 +83,7 @@ impl Statistics {
             add("send_errors.", reason, *value);
         }
         add("", "kernel_drops", kernel_drops);
+        add("", "calls", calls);
         line
     }
 }
@@ -110,9 +117,9 @@ mod tests {
         statistics.dropped("own");
         statistics.send_failed("ENOBUFS");
         assert_eq!(
-            statistics.line(Time(1_500_000_000), 3, &[("values", 7)]),
+            statistics.line(Time(1_500_000_000), 3, 9, &[("values", 7)]),
             "statistics role=learner id=2 seconds=1.500 values=7 sent.following=1 \
-             received.accept=2 drops.own=1 send_errors.ENOBUFS=1 kernel_drops=3"
+             received.accept=2 drops.own=1 send_errors.ENOBUFS=1 kernel_drops=3 calls=9"
         );
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
+use super::calls;
 use crate::protocol::Time;
 
 /// A timer descriptor, on the monotonic clock.
@@ -48,6 +49,7 @@ impl Timer {
             return Ok(());
         }
         let wait = deadline.since(now).max(std::time::Duration::from_nanos(1));
+        calls::add(1);
         self.descriptor.set(
             Expiration::OneShot(TimeSpec::from_duration(wait)),
             TimerSetTimeFlags::empty(),

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use mio::{Events, Token};
 use nix::errno::Errno;
 
+use super::calls;
 use super::command::say;
 use super::failure::Failure;
 use super::faults::Fate;
@@ -336,7 +337,10 @@ where
             Some(deadline) if !busy => self.node.timer.wake_by(now, deadline),
             _ => Ok(()),
         }
-        .and_then(|()| self.node.poll.poll(events, patience));
+        .and_then(|()| {
+            calls::add(1);
+            self.node.poll.poll(events, patience)
+        });
         match waited {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(Failure::Failed(
                 format!("the kernel refused to wait: {error}"),
@@ -350,6 +354,6 @@ where
         self.world.report();
         let facts = self.world.facts(&self.role);
         let drops = self.node.sockets.kernel_drops();
-        say(&self.statistics.line(now, drops, &facts));
+        say(&self.statistics.line(now, drops, calls::made(), &facts));
     }
 }
