@@ -35,7 +35,7 @@
 //! | 2 | [`config`] | `paxos.conf` |
 //! | 3 | [`daemon`] | the real world: sockets, timers, signals, standard input and output |
 //! | 3 | [`sim`] | the other world: virtual time, a lossy network, crashing disks, and checkers |
-//! | 3 | [`bench`] | the measuring world: real processes beside what others built, and the bare machine |
+//! | 3 | [`mod@bench`] | the measuring world: real processes beside what others built, and the bare machine |
 //!
 //! `protocol` imports nothing of ours; floor 2 imports only `protocol`; `daemon`,
 //! `sim` and `bench` never import each other. `tests/tidy.rs` holds the rule. The executables in

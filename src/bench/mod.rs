@@ -22,8 +22,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 mod child;
+mod disk;
 
 pub use child::{Child, end_children_on_signals};
+pub use disk::Disk;
 
 /// What a contestant is asked to carry.
 #[derive(Clone, Copy, Debug, PartialEq)]
