@@ -21,9 +21,11 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+pub mod chain;
 mod child;
 mod disk;
 
+pub use chain::Chain;
 pub use child::{Child, end_children_on_signals};
 pub use disk::Disk;
 

@@ -1,5 +1,6 @@
 //! The tool beside the four role executables: everything else, as subcommands.
 
+mod chain;
 mod drawing;
 mod play;
 mod sim;
@@ -28,12 +29,15 @@ struct Arguments {
 enum Command {
     Sim(sim::Options),
     Play(play::Options),
+    #[command(hide = true)]
+    Chain(chain::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Some(Command::Sim(options)) => sim::run(&options),
         Some(Command::Play(options)) => play::run(&options),
+        Some(Command::Chain(options)) => chain::run(&options),
         None => Arguments::command()
             .print_help()
             .map(|()| ExitCode::SUCCESS)
