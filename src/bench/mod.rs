@@ -23,11 +23,15 @@ use hdrhistogram::Histogram;
 
 pub mod chain;
 mod child;
+mod corosync;
 mod disk;
+mod programs;
 
 pub use chain::Chain;
 pub use child::{Child, end_children_on_signals};
+pub use corosync::{Corosync, Packets};
 pub use disk::Disk;
+pub use programs::Programs;
 
 /// What a contestant is asked to carry.
 #[derive(Clone, Copy, Debug, PartialEq)]
