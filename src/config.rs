@@ -90,6 +90,9 @@ pub struct Config {
     pub receive_buffer: usize,
     /// Where acceptors keep their votes; without it they are volatile.
     pub data: Option<PathBuf>,
+    /// Bytes of votes that a volatile acceptor keeps of what is decided; without
+    /// it, an eighth of the machine's memory.
+    pub history: Option<usize>,
     /// Tells clusters apart that share groups.
     pub cluster: String,
     origins: BTreeMap<Key, Origin>,
@@ -158,6 +161,9 @@ impl Config {
             data: reader.value(Key::Data, None, |[word]| {
                 word.path().map(|path| Some(directory.join(path)))
             }),
+            history: reader.value(Key::History, None, |[word]| {
+                quantity::size(word, 1 << 20..=1 << 50).map(Some)
+            }),
             cluster: reader.value(Key::Cluster, "paxcast".to_owned(), read_cluster),
             origins: reader.origins(),
         };
@@ -213,6 +219,7 @@ impl PartialEq for Config {
             datagram,
             receive_buffer,
             data,
+            history,
             cluster,
             origins: _,
         } = self;
@@ -228,6 +235,7 @@ impl PartialEq for Config {
             && *datagram == other.datagram
             && *receive_buffer == other.receive_buffer
             && *data == other.data
+            && *history == other.history
             && *cluster == other.cluster
     }
 }

@@ -155,6 +155,9 @@ fn messages() -> Vec<Message> {
         },
         Message::Stuck { span: span(1, 64) },
         Message::Listening { buffer: 425_984 },
+        Message::Forgotten {
+            through: Instance(300),
+        },
     ];
     for message in &all {
         match message {
@@ -175,7 +178,8 @@ fn messages() -> Vec<Message> {
             | Message::Request { .. }
             | Message::Votes { .. }
             | Message::Stuck { .. }
-            | Message::Listening { .. } => {}
+            | Message::Listening { .. }
+            | Message::Forgotten { .. } => {}
         }
     }
     all

@@ -131,7 +131,7 @@ fn sent<P: Process<Message = Message>>(outputs: &[Output<P>]) -> Vec<&Message> {
 fn acceptor() -> Bench<Acceptor> {
     let me = process(Role::Acceptor, 1);
     Bench {
-        role: Acceptor::new(me, settings(), Memory::Everything, 400_000),
+        role: Acceptor::new(me, settings(), Memory::EVERYTHING, 400_000),
     }
 }
 
@@ -291,7 +291,7 @@ fn a_promise_that_does_not_fit_a_datagram_comes_in_pages_that_say_what_they_cove
         ..settings()
     };
     let mut a1 = Bench {
-        role: Acceptor::new(me, small.clone(), Memory::Everything, 400_000),
+        role: Acceptor::new(me, small.clone(), Memory::EVERYTHING, 400_000),
     };
     let (b1, b2) = (ballot(1, 1), ballot(2, 2));
     let big = batch(&"x".repeat(1_000));

@@ -15,7 +15,7 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..3_001;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 60] = [
+const FAULTS: [&str; 61] = [
     "absurd ballots",
     "another cluster",
     "another configuration",
@@ -71,6 +71,7 @@ const FAULTS: [&str; 60] = [
     "struck before a promise was synced",
     "struck before a vote was synced",
     "struck inside a batch of records",
+    "learner behind what is remembered",
     "struck between pages of a promise",
     "struck the last voter",
     "two with one id",

@@ -67,6 +67,7 @@ impl Config {
             Key::AcceptorCount => self.acceptors.len().to_string(),
             Key::Cluster => quote(self.cluster.as_bytes()),
             Key::Data => quote(self.data.as_ref()?.as_os_str().as_bytes()),
+            Key::History => show_size(self.history?),
             Key::Interface => self.interface.to_string(),
             Key::Ttl => self.ttl.to_string(),
             Key::Datagram => self.datagram?.to_string(),
@@ -91,6 +92,9 @@ impl Config {
             (Key::Data, _) => {
                 "default: acceptors keep their votes in memory and forget them at their end"
                     .to_owned()
+            }
+            (Key::History, _) => {
+                "default: an eighth of the memory; only for acceptors without data".to_owned()
             }
             _ => "default".to_owned(),
         }

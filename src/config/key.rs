@@ -16,6 +16,7 @@ pub(super) enum Key {
     AcceptorCount,
     Cluster,
     Data,
+    History,
     Interface,
     Ttl,
     Datagram,
@@ -28,7 +29,7 @@ pub(super) enum Key {
 
 impl Key {
     /// All keys.
-    pub(super) const ALL: [Key; 17] = [
+    pub(super) const ALL: [Key; 18] = [
         Key::Clients,
         Key::Proposers,
         Key::Acceptors,
@@ -38,6 +39,7 @@ impl Key {
         Key::AcceptorCount,
         Key::Cluster,
         Key::Data,
+        Key::History,
         Key::Interface,
         Key::Ttl,
         Key::Datagram,
@@ -70,6 +72,7 @@ impl Key {
             Key::AcceptorCount => "acceptor_count",
             Key::Cluster => "cluster",
             Key::Data => "data",
+            Key::History => "history",
             Key::Interface => "interface",
             Key::Ttl => "ttl",
             Key::Datagram => "datagram",
@@ -93,6 +96,7 @@ impl Key {
             Key::AcceptorCount => "3",
             Key::Cluster => "paxcast",
             Key::Data => "/var/lib/paxcast",
+            Key::History => "512MiB",
             Key::Interface => "127.0.0.1",
             Key::Ttl => "1",
             Key::Datagram => "1472",

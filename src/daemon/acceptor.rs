@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use nix::unistd::{SysconfVar, sysconf};
+
 use super::World;
 use super::calls;
 use super::command::{Command, draw, say};
@@ -74,9 +76,23 @@ fn run_volatile(command: Command) -> Result<(), Failure> {
          no acceptor is restarted; set `data DIR` to keep them",
         node.me.id
     );
-    let role = Acceptor::new(node.me, node.settings(), Memory::Everything, node.buffer());
+    let memory = Memory::Volatile {
+        bytes: node.config.history.unwrap_or_else(ample),
+    };
+    let role = Acceptor::new(node.me, node.settings(), memory, node.buffer());
     node.announce(" store=volatile")?;
     Turns::run(node, role, Volatile::default())
+}
+
+/// What a volatile acceptor keeps of what is decided, unless it is told: three of
+/// them, a busy learner or two and the system itself fit one machine.
+fn ample() -> usize {
+    const UNKNOWN: usize = 1 << 30;
+    let value = |name| sysconf(name).ok().flatten();
+    match (value(SysconfVar::_PHYS_PAGES), value(SysconfVar::PAGE_SIZE)) {
+        (Some(pages), Some(bytes)) => usize::try_from(pages * bytes / 8).unwrap_or(UNKNOWN),
+        _ => UNKNOWN,
+    }
 }
 
 fn run_durable(command: Command, path: PathBuf) -> Result<(), Failure> {
@@ -139,7 +155,11 @@ impl World<Acceptor> for Volatile {
     }
 
     fn facts(&self, role: &Acceptor) -> Vec<(&'static str, u64)> {
-        vec![("instances", role.highest().0), ("votes", self.votes)]
+        vec![
+            ("instances", role.highest().0),
+            ("votes", self.votes),
+            ("votes_in_memory", role.votes_in_memory() as u64),
+        ]
     }
 }
 

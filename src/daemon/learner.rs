@@ -50,6 +50,7 @@ pub fn run_learner(command: Command, print: Print) -> Result<(), Failure> {
         print,
         open: true,
         printed: 0,
+        position: 0,
         requests: 0,
         requested: 0,
         stuck: 0,
@@ -65,6 +66,8 @@ struct Printer {
     /// Whether the role was told that it may deliver.
     open: bool,
     printed: u64,
+    /// The position of the last value delivered.
+    position: u64,
     requests: u64,
     requested: u64,
     stuck: u64,
@@ -103,6 +106,9 @@ impl World<Learner> for Printer {
     }
 
     fn event(&mut self, _: Time, event: Event) -> Result<(), Failure> {
+        if let Event::Delivered(delivery) = &event {
+            self.position = delivery.position;
+        }
         match event {
             Event::Delivered(delivery) if delivery.position > self.print.after => {
                 let position = self.print.positions.then_some(delivery.position);
@@ -113,6 +119,12 @@ impl World<Learner> for Printer {
             Event::Requested { instances } => {
                 self.requests += 1;
                 self.requested += instances;
+            }
+            Event::Lost { instance } => {
+                return Err(Failure::Failed(format!(
+                    "{instance} and what follows cannot be had any more: more than half of the                      acceptors are volatile and have forgotten it, to make room for what came                      later; values through position {} were delivered. Start learners before the                      values, give `history` more, or let acceptors keep everything with `data DIR`",
+                    self.position
+                )));
             }
             Event::Stuck { instance } => {
                 self.stuck += 1;

@@ -33,13 +33,23 @@ use answering::first_page;
 /// How many of its votes an acceptor keeps in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Memory {
-    /// All of them: there is no disk to ask. It grows with the log.
-    Everything,
-    /// The latest, up to this many bytes of values; the disk has the others.
-    Recent {
-        /// Bytes of values.
+    /// There is no disk to ask, so what is let go is forgotten. Only what is
+    /// decided may be: the latest is kept up to this many bytes, and the rest as
+    /// long as it is undecided.
+    Volatile {
+        /// Bytes of values, and a little for each vote.
         bytes: usize,
     },
+    /// The latest, up to this many bytes; the disk has the others.
+    Recent {
+        /// Bytes of values, and a little for each vote.
+        bytes: usize,
+    },
+}
+
+impl Memory {
+    /// No disk, and nothing is ever let go.
+    pub const EVERYTHING: Memory = Memory::Volatile { bytes: usize::MAX };
 }
 
 /// An acceptor.
@@ -53,7 +63,7 @@ pub struct Acceptor {
     promised: Ballot,
     /// The latest vote for each instance from `floor` on.
     votes: BTreeMap<Instance, (Ballot, Bytes)>,
-    /// Votes below are on the disk only.
+    /// Votes below are on the disk only, or, without a disk, forgotten.
     floor: Instance,
     /// Bytes of the values in `votes`.
     bytes: usize,
@@ -145,10 +155,13 @@ impl Acceptor {
     /// records must remember like the running one, or something was said that no
     /// record tells. What is merely heard, such as who leads, may differ.
     pub fn remembers_like(&self, other: &Acceptor) -> bool {
+        // Without a disk it depends on watermarks heard what is forgotten by now.
+        let floor = self.floor.max(other.floor);
+        let held = |acceptor: &Acceptor| (acceptor.floor, acceptor.bytes);
         (self.promised, self.highest, self.recorded)
             == (other.promised, other.highest, other.recorded)
-            && (self.floor, self.bytes) == (other.floor, other.bytes)
-            && self.votes == other.votes
+            && (!self.has_disk() || held(self) == held(other))
+            && self.votes.range(floor..).eq(other.votes.range(floor..))
     }
 
     /// The ballot promised.
@@ -159,6 +172,14 @@ impl Acceptor {
     /// The highest instance voted for.
     pub fn highest(&self) -> Instance {
         self.highest
+    }
+
+    /// The last instance of which it has nothing any more, in memory or on a disk.
+    pub fn forgotten(&self) -> Instance {
+        match self.has_disk() {
+            true => Instance::ZERO,
+            false => self.floor.previous(),
+        }
     }
 
     /// How many votes are held in memory.
@@ -189,17 +210,39 @@ impl Acceptor {
         out.send(Address::Process(from), Message::Nack { ballot, promised });
     }
 
-    /// Lets go of the oldest votes that the disk has too.
+    /// A watermark was heard.
+    fn note(&mut self, watermark: Watermark) {
+        self.watermarks.note(watermark);
+        self.forget();
+    }
+
+    /// Lets go of the oldest votes: those that the disk has too, or, without a
+    /// disk, those that nobody needs to hear of in a phase 1 any more, because a
+    /// watermark covers them. A vote that is forgotten while its instance is open
+    /// could be the one that chose.
     fn forget(&mut self) {
-        let Memory::Recent { bytes } = self.memory else {
-            return;
+        let (bytes, last) = match self.memory {
+            Memory::Recent { bytes } => (bytes, Instance(u64::MAX)),
+            Memory::Volatile { bytes } if mutant(Mutant::UndecidedForgotten) => {
+                (bytes, Instance(u64::MAX))
+            }
+            Memory::Volatile { bytes } => (bytes, self.watermarks.highest().through),
         };
         // A no-op weighs something too, or a log of them would never be let go.
         while self.bytes + Self::VOTE_WEIGHT * self.votes.len() > bytes && self.votes.len() > 1 {
-            let (instance, (_, value)) = self.votes.pop_first().expect("more than one");
+            let oldest = self.votes.first_entry().expect("more than one");
+            if *oldest.key() > last {
+                return;
+            }
+            let (instance, (_, value)) = oldest.remove_entry();
             self.bytes -= value.len();
             self.floor = instance.next();
         }
+    }
+
+    /// Whether there is a disk that has what memory let go.
+    fn has_disk(&self) -> bool {
+        matches!(self.memory, Memory::Recent { .. })
     }
 
     /// 1a.
@@ -238,7 +281,7 @@ impl Acceptor {
             None => asked.max(self.watermarks.highest().through.next()),
             Some(_) => asked.max(Instance(1)),
         };
-        if start < self.floor && !mutant(Mutant::DiskNotAsked) {
+        if start < self.floor && self.has_disk() && !mutant(Mutant::DiskNotAsked) {
             let last = self.floor.previous();
             let span = Span {
                 from: start,
@@ -249,6 +292,16 @@ impl Acceptor {
                 spans: vec![span],
                 bytes: self.settings.batch_limit(),
             });
+            return;
+        }
+        // Of what is forgotten nothing can be said, least of all that there was
+        // nothing: the page begins behind it, and a repair of it has to be
+        // complete without this acceptor.
+        let start = match self.has_disk() || mutant(Mutant::ForgottenToldAsEmpty) {
+            true => start,
+            false => start.max(self.floor),
+        };
+        if through.is_some_and(|through| through < start) {
             return;
         }
         let votes = self.votes_in(Span {
@@ -290,7 +343,7 @@ impl Acceptor {
             ballot,
             through: decided,
         };
-        self.watermarks.note(watermark);
+        self.note(watermark);
         let ahead = self.watermarks.highest().through.plus(Self::MAX_AHEAD);
         if instance == Instance::ZERO || instance > ahead {
             return;
@@ -423,7 +476,7 @@ impl Process for Acceptor {
                     return;
                 }
                 self.leader = Some((ballot, now));
-                self.watermarks.note(Watermark {
+                self.note(Watermark {
                     ballot,
                     through: decided,
                 });

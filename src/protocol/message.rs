@@ -289,11 +289,17 @@ pub enum Message {
         /// Bytes that the proposer's socket buffer holds, as the kernel counts them.
         buffer: u32,
     },
+    /// Acceptor to a learner, or to all: I have let go of what you ask for.
+    /// Everything through here was decided, and I have no disk to read it from.
+    Forgotten {
+        /// The last instance that it has nothing of.
+        through: Instance,
+    },
 }
 
 impl Message {
     /// All names.
-    pub const NAMES: [&str; 18] = [
+    pub const NAMES: [&str; 19] = [
         "submit",
         "inquire",
         "acknowledge",
@@ -312,6 +318,7 @@ impl Message {
         "votes",
         "stuck",
         "listening",
+        "forgotten",
     ];
 
     /// A short name for logs, traces and counters.
@@ -335,6 +342,7 @@ impl Message {
             Message::Votes { .. } => "votes",
             Message::Stuck { .. } => "stuck",
             Message::Listening { .. } => "listening",
+            Message::Forgotten { .. } => "forgotten",
         }
     }
 }

@@ -88,7 +88,8 @@
 //! # What is not done here
 //!
 //! * The set of acceptors is fixed by the configuration.
-//! * Acceptors keep every vote: the log is not trimmed yet.
+//! * Durable acceptors keep every vote: the log is not trimmed yet. Volatile ones let the
+//!   oldest of what is decided go ([`acceptor::Memory`]), and a learner that still needs it ends.
 //! * A volatile acceptor forgets at a restart. It is noticed by those that knew it before,
 //!   and not counted, but one that starts later cannot know. Durable acceptors do not forget.
 //! * A disk that was rolled back to an old copy is not detected.

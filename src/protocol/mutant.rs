@@ -70,6 +70,12 @@ mutants! {
     LostSegmentNotMissed = "A5",
     /// Whoever has an acceptor's id speaks for it, with whatever store.
     StoreIgnored = "A8",
+    /// An acceptor without a disk forgets votes though their instances are open.
+    UndecidedForgotten = "A9",
+    /// Of what it has forgotten, an acceptor reports that there was nothing.
+    ForgottenToldAsEmpty = "A9",
+    /// A learner gives up though only one acceptor has forgotten, or none.
+    LostTooSoon = "A9",
     /// An acceptor's promise is not written down.
     PromiseNotRecorded = "B3",
     /// Promises are not read back at a restart, only votes.

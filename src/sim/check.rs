@@ -230,6 +230,10 @@ impl Checker {
                 }
                 self.promised(from, *promised)
             }
+            Message::Forgotten { through } => {
+                self.check_acceptor(from)?;
+                self.forgot(from, *through)
+            }
             Message::Alive { ballot, .. } => {
                 self.check_acceptor(from)?;
                 let told = self.acceptors.entry(from.id).or_default().told;

@@ -9,6 +9,7 @@ use super::check::Delivered;
 use super::disk::Disk;
 use super::history::Parcel;
 use super::name::Name;
+use crate::protocol::Instance;
 use crate::protocol::acceptor::Acceptor;
 use crate::protocol::client::{self, Client};
 use crate::protocol::learner::{self, Learner};
@@ -60,6 +61,8 @@ pub enum Effect {
     Acknowledged(u64),
     /// A client's session was dropped; the outcome of so many values is unknown.
     Evicted(u64),
+    /// A learner ended because this instance is forgotten.
+    Lost(Instance),
     /// A proposer leads in this ballot.
     Elected(Ballot),
     /// A proposer leads in this ballot no longer.
@@ -161,7 +164,8 @@ fn learned(event: learner::Event) -> Option<Effect> {
                 value: delivery.value,
             },
         )),
-        _ => None,
+        learner::Event::Lost { instance } => Some(Effect::Lost(instance)),
+        learner::Event::Requested { .. } | learner::Event::Stuck { .. } => None,
     }
 }
 
@@ -384,6 +388,8 @@ pub struct Node {
     pub busy: Time,
     /// The turn that is planned; an earlier plan is void.
     pub turn: Option<Time>,
+    /// A learner that ended because what it needed is forgotten.
+    pub lost: bool,
     /// Its disk; only durable acceptors have one.
     pub disk: Option<Disk>,
     /// An acceptor that was told nothing but what is durable.

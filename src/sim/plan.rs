@@ -54,6 +54,10 @@ impl Plan {
         };
         let trouble = long * random.duration(Duration::from_millis(500), Duration::from_secs(6));
         let mut cluster = cluster(&mut random);
+        let mut past = Random::new(seed, "history");
+        if past.chance(0.4) {
+            cluster.history = past.pick(&[1, 500, 2_000, 20_000]);
+        }
         fit(&mut cluster);
         let work = work(&mut random, &cluster, trouble);
         let mut faults = faults(&mut random);
@@ -128,6 +132,7 @@ fn cluster(random: &mut Random) -> ClusterOptions {
     let segment = random.pick(&[least, least, 4 * least, 1 << 20]);
     ClusterOptions {
         segment,
+        history: usize::MAX,
         proposers: random.pick(&[1, 2, 2, 3, 3]),
         learners: random.between(1, 4) as u16,
         clients: match random.chance(0.2) {

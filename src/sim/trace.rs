@@ -238,6 +238,7 @@ pub fn describe(message: &Message) -> String {
             )
         }
         Message::Stuck { span } => format!("{name} {span}"),
+        Message::Forgotten { through } => format!("{name} through {through}"),
         Message::Credit { decided, bytes } => format!("{name} {bytes}B decided {decided}"),
         Message::Missing { session, gaps } => {
             let gaps: Vec<String> = gaps

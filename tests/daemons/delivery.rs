@@ -73,6 +73,31 @@ fn everything_arrives_through_loss_duplication_and_delay() {
 }
 
 #[test]
+fn a_learner_behind_what_volatile_acceptors_remember_says_so() {
+    let mut cluster = Cluster::new("history 1MiB").with(3, 1, &[]);
+    let mut learner = cluster.start("learner", 1, &[]);
+    let output = learner.lines(310);
+    cluster.processes.push(learner);
+    let load = ["--count", "300", "--size", "20000", "--deadline", "60"];
+    let (status, errors) = cluster.start("client", 1, &load).outcome();
+    assert_eq!(status, Some(0), "{errors}");
+    let (status, errors) = cluster.start("learner", 2, &[]).outcome();
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("have forgotten it"), "{errors}");
+    assert!(errors.contains("through position 0"), "{errors}");
+    // Whoever was there all the time goes on.
+    let load = ["--count", "10", "--deadline", "60"];
+    let (status, errors) = cluster.start("client", 2, &load).outcome();
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(output.bytes().split(|byte| *byte == b'\n').count(), 311);
+    cluster.stop();
+    let held = cluster.processes[0].seen.last().unwrap();
+    let held = held.split(" votes_in_memory=").nth(1).unwrap();
+    let held: u64 = held.split(' ').next().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&held), "{held} votes in memory");
+}
+
+#[test]
 fn generated_values_are_paced_and_counted() {
     let cluster = Cluster::new("").with(3, 1, &[]);
     let mut learner = cluster.start("learner", 1, &[]);

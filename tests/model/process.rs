@@ -189,7 +189,7 @@ impl Process {
             }
             Role::Acceptor => {
                 let settings = bounds.patient_settings();
-                let role = Acceptor::new(me, settings, Memory::Everything, 0);
+                let role = Acceptor::new(me, settings, Memory::EVERYTHING, 0);
                 Process::Acceptor(Box::new(AcceptorProcess {
                     disk: role.clone(),
                     role,

@@ -89,7 +89,7 @@ fn run(seed: u64, memory: Memory, disk: &mut MemoryDisk) -> usize {
 
 #[test]
 fn after_every_turn_the_disk_tells_what_the_acceptor_knows() {
-    for memory in [Memory::Everything, Memory::Recent { bytes: 1_000 }] {
+    for memory in [Memory::EVERYTHING, Memory::Recent { bytes: 1_000 }] {
         let mut written = 0;
         for seed in 0..20 {
             written += run(seed, memory, &mut disk(4096));
@@ -100,7 +100,7 @@ fn after_every_turn_the_disk_tells_what_the_acceptor_knows() {
 
 #[test]
 fn whatever_is_forgotten_is_missed() {
-    let mut all = acceptor(Memory::Everything);
+    let mut all = acceptor(Memory::EVERYTHING);
     let records = [
         super::promised(3),
         super::voted(1, 3, vec![1]),
@@ -112,10 +112,10 @@ fn whatever_is_forgotten_is_missed() {
     for forgotten in 1..records.len() {
         let mut others = records.to_vec();
         others.remove(forgotten);
-        assert!(!rebuilt(Memory::Everything, &others).remembers_like(&all));
+        assert!(!rebuilt(Memory::EVERYTHING, &others).remembers_like(&all));
     }
     let mut other_value = records.to_vec();
     other_value[2] = super::voted(2, 3, vec![2, 3]);
-    assert!(!rebuilt(Memory::Everything, &other_value).remembers_like(&all));
-    assert!(rebuilt(Memory::Everything, &records).remembers_like(&all));
+    assert!(!rebuilt(Memory::EVERYTHING, &other_value).remembers_like(&all));
+    assert!(rebuilt(Memory::EVERYTHING, &records).remembers_like(&all));
 }

@@ -152,7 +152,7 @@ impl Stage {
         let me = words::process(keys.next().unwrap_or_default())?;
         let me = ProcessId { incarnation, ..me };
         let mut settings = Settings::new(Membership::majority(AcceptorSet::first(3)));
-        let (mut memory, mut buffer, mut seed) = (Memory::Everything, 400_000, 1);
+        let (mut memory, mut buffer, mut seed) = (Memory::EVERYTHING, 400_000, 1);
         for key in keys {
             let (key, value) = key.split_once('=').ok_or(format!("no value for {key:?}"))?;
             let number = || {
@@ -175,6 +175,10 @@ impl Stage {
                 "memory" => {
                     let bytes = number()? as usize;
                     memory = Memory::Recent { bytes };
+                }
+                "history" => {
+                    let bytes = number()? as usize;
+                    memory = Memory::Volatile { bytes };
                 }
                 _ => return Err(format!("unknown key {key:?}")),
             }
@@ -540,6 +544,7 @@ impl Event for learner::Event {
             ),
             learner::Event::Requested { instances } => format!("event requests {instances}"),
             learner::Event::Stuck { instance } => format!("event stuck {instance}"),
+            learner::Event::Lost { instance } => format!("event lost {instance}"),
         }
     }
 }

@@ -276,6 +276,10 @@ impl<'a> Reader<'a> {
                 };
                 Message::Stuck { span }
             }
+            "forgotten" => {
+                let through = Instance(self.after("through")?);
+                Message::Forgotten { through }
+            }
             "listening" => Message::Listening {
                 buffer: self.buffer()?,
             },
@@ -587,6 +591,7 @@ fn every_message_is_read_as_it_is_said() {
         "votes [] watermarks []",
         "stuck #1..=#64",
         "listening buffer 425984B",
+        "forgotten through #300",
     ];
     let mut names = std::collections::BTreeSet::new();
     for words in said {
@@ -602,5 +607,5 @@ fn every_message_is_read_as_it_is_said() {
         );
         assert_eq!(read(&again), Ok(message), "{again}");
     }
-    assert_eq!(names.len(), 18, "one of each");
+    assert_eq!(names.len(), Message::NAMES.len(), "one of each");
 }

@@ -30,7 +30,10 @@ impl Acceptor {
             })
             .filter(|span| span.from <= span.through)
             .collect();
-        if !below.is_empty() {
+        if !below.is_empty() && !self.has_disk() {
+            let through = self.floor.previous();
+            out.send(to, Message::Forgotten { through });
+        } else if !below.is_empty() {
             out.lookup(Lookup {
                 purpose: Purpose::Votes { to },
                 spans: below,

@@ -4,11 +4,12 @@
 //! A learner therefore waits a random moment, asks one acceptor in front of
 //! everybody if the gap is small, and overhears others that ask the same.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Event, Learner};
 use crate::protocol::mutant::{Mutant, mutant};
-use crate::protocol::{Address, Message, Outbox, Role, Span, Time};
+use crate::protocol::{Address, Instance, Message, Outbox, ProcessId, Role, Span, Time};
 
 /// When and whom to ask.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +22,8 @@ pub(super) struct Asking {
     pub(super) acceptor: u16,
     /// When to ask without a reason.
     pub(super) check_at: Time,
+    /// How far each acceptor has said that it has forgotten.
+    pub(super) forgotten: BTreeMap<u16, Instance>,
 }
 
 impl Learner {
@@ -80,6 +83,11 @@ impl Learner {
         let everyone = small && self.asking.attempts < 2;
         let acceptors = self.settings.membership.acceptors().len() as u32;
         if self.asking.attempts >= acceptors && self.decided > self.delivered {
+            if self.is_lost() {
+                out.event(Event::Lost {
+                    instance: self.delivered.next(),
+                });
+            }
             let from = self.delivered.next();
             let through = self.decided.min(self.delivered.plus(Self::SMALL_GAP));
             out.send(
@@ -115,6 +123,21 @@ impl Learner {
         self.asking.attempts += 1;
         let wait = self.back_off().max(self.settings.repropose.0 / 4);
         self.asking.at = Some(now + wait);
+    }
+
+    /// An acceptor has let go of everything through here.
+    pub(super) fn note_forgotten(&mut self, from: ProcessId, through: Instance) {
+        let known = self.asking.forgotten.entry(from.id).or_default();
+        *known = through.max(*known);
+    }
+
+    /// Whether too few acceptors have the next instance for anybody to get it:
+    /// a repair takes a quorum that knows what was voted for.
+    fn is_lost(&self) -> bool {
+        let forgotten = self.asking.forgotten.iter();
+        let gone = forgotten.filter(|&(_, through)| *through > self.delivered);
+        let gone = gone.map(|(&acceptor, _)| acceptor).collect();
+        self.settings.membership.is_quorum(gone) || mutant(Mutant::LostTooSoon)
     }
 
     /// Asks the next acceptor next time.

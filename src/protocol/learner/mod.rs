@@ -17,7 +17,7 @@ mod asking;
 mod measures;
 mod tally;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,6 +81,12 @@ pub enum Event {
         /// Which.
         instance: Instance,
     },
+    /// A quorum of the acceptors has forgotten the next instance: nobody can
+    /// complete the log here any more, and nothing will be delivered.
+    Lost {
+        /// Which.
+        instance: Instance,
+    },
 }
 
 /// What the leader knows of this learner.
@@ -135,6 +141,7 @@ impl Learner {
                 attempts: 0,
                 acceptor,
                 check_at,
+                forgotten: BTreeMap::new(),
             },
             acknowledging: Acknowledging::default(),
             following: Following::default(),
@@ -449,6 +456,9 @@ impl Process for Learner {
                     .into_iter()
                     .for_each(|watermark| self.note(watermark));
                 self.handle_votes(now, from, votes, last, out);
+            }
+            (Role::Acceptor, Message::Forgotten { through }) if self.roster.admits(from) => {
+                self.note_forgotten(from, through);
             }
             (
                 Role::Learner,

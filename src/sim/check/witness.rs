@@ -16,6 +16,8 @@ pub(super) struct Witness {
     pub(super) promises: u64,
     /// The votes on its disk.
     pub(super) votes: BTreeMap<Instance, BTreeSet<Ballot>>,
+    /// How far it said that it has forgotten.
+    pub(super) forgotten: Instance,
 }
 
 impl Checker {
@@ -68,6 +70,35 @@ impl Checker {
         }
         witness.told = ballot;
         Ok(())
+    }
+
+    /// An acceptor says that it has let go of everything through here: nothing of
+    /// it may be open, or a vote that nobody else has could be gone.
+    pub(super) fn forgot(&mut self, from: ProcessId, through: Instance) -> Finding {
+        if through > self.through {
+            return Err(format!(
+                "{from} has forgotten everything through {through}, and only {} is chosen",
+                self.through
+            ));
+        }
+        let witness = self.acceptors.entry(from.id).or_default();
+        witness.forgotten = witness.forgotten.max(through);
+        Ok(())
+    }
+
+    /// A learner gives up: more than half of the acceptors must have said that they
+    /// have forgotten what it needs.
+    pub fn lost(&self, learner: ProcessId, instance: Instance) -> Finding {
+        let gone = self.acceptors.iter();
+        let gone = gone.filter(|(_, witness)| witness.forgotten >= instance);
+        let gone = gone.map(|(&id, _)| id).collect();
+        match self.membership.is_quorum(gone) {
+            true => Ok(()),
+            false => Err(format!(
+                "{learner} gives up for want of {instance}, which only {} acceptors have forgotten",
+                gone.len()
+            )),
+        }
     }
 
     /// A vote is for what the ballot's owner proposed.

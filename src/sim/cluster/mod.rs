@@ -183,6 +183,7 @@ impl Cluster {
             disk: self.disk(me),
             double: (role == Role::Acceptor).then(|| self.acceptor(me)),
             synced: 0,
+            lost: false,
             syncing: false,
             held: VecDeque::new(),
             to_submit: VecDeque::new(),
@@ -235,7 +236,9 @@ impl Cluster {
     fn acceptor(&self, me: ProcessId) -> Acceptor {
         let memory = match self.options.durable {
             Some(bytes) => acceptor::Memory::Recent { bytes },
-            None => acceptor::Memory::Everything,
+            None => acceptor::Memory::Volatile {
+                bytes: self.options.history,
+            },
         };
         let settings = self.options.settings.clone();
         Acceptor::new(me, settings, memory, self.options.buffer)

@@ -18,6 +18,8 @@ pub struct ClusterOptions {
     /// Bytes of values that acceptors with a disk keep in memory; without it
     /// they have no disk.
     pub durable: Option<usize>,
+    /// Bytes of decided votes that acceptors without a disk keep.
+    pub history: usize,
     /// What every role is told; the acceptors are those of its membership.
     pub settings: Settings,
     /// How the network behaves.
@@ -50,6 +52,7 @@ impl ClusterOptions {
             learners: 1,
             clients: 1,
             durable: Some(1 << 20),
+            history: usize::MAX,
             settings,
             network: NetworkOptions::quiet(),
             buffer: 212_992,

@@ -36,10 +36,50 @@ impl Cluster {
         let node = &self.nodes[index];
         !node.is_running()
             || match node.me.role {
-                Role::Client => self.is_done(index),
-                Role::Learner => self.delivered(index) == self.checker.log().len(),
+                Role::Client => self.is_done(index) || self.nobody_follows(),
+                Role::Learner => {
+                    self.delivered(index) == self.checker.log().len() || self.is_out_of_reach(index)
+                }
                 Role::Proposer | Role::Acceptor => true,
             }
+    }
+
+    /// Whether a learner needs what too few acceptors remember that run. No
+    /// promise covers it: volatile acceptors forget what is old.
+    fn is_out_of_reach(&self, index: usize) -> bool {
+        let Machine::Learner(learner) = &self.nodes[index].machine else {
+            return false;
+        };
+        let next = learner.delivered().next();
+        let remembers = |&acceptor: &usize| {
+            let node = &self.nodes[acceptor];
+            let forgotten = match &node.machine {
+                Machine::Acceptor(acceptor) => acceptor.forgotten(),
+                _ => unreachable!("a node of that role"),
+            };
+            node.is_running() && forgotten < next
+        };
+        let acceptors = self.nodes_of(Role::Acceptor);
+        let somebody = |&acceptor: &usize| match &self.nodes[acceptor].machine {
+            Machine::Acceptor(acceptor) => acceptor.forgotten() >= next,
+            _ => false,
+        };
+        let remembering = acceptors.iter().copied().filter(remembers);
+        acceptors.iter().any(somebody)
+            && remembering.count() < self.options.settings.membership.quorum()
+    }
+
+    /// Whether no learner is left that could acknowledge anything, because what
+    /// they need is forgotten.
+    fn nobody_follows(&self) -> bool {
+        let learners = self.nodes_of(Role::Learner);
+        let mut living = learners
+            .iter()
+            .filter(|&&node| self.nodes[node].is_running());
+        learners
+            .iter()
+            .any(|&node| self.nodes[node].lost || self.is_out_of_reach(node))
+            && living.all(|&node| self.is_out_of_reach(node))
     }
 
     /// Who is not done, and how far each has come.

@@ -182,6 +182,17 @@ impl Cluster {
                         return self.kill(index);
                     }
                 }
+                Effect::Lost(instance) => {
+                    self.note(format!(
+                        "{} ends: {instance} is forgotten",
+                        self.nodes[index].name
+                    ));
+                    self.checker.lost(me, instance)?;
+                    self.strike("learner behind what is remembered");
+                    self.nodes[index].lost = true;
+                    // As the daemon does.
+                    return self.kill(index);
+                }
                 Effect::Elected(ballot) => {
                     self.record(index, || Event::Elected(ballot));
                     let who = self.nodes[index].who;

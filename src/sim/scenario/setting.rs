@@ -50,6 +50,14 @@ pub const SETTINGS: &[Setting] = settings! {
         options.settings.sessions.to_string();
     "memory", live false: |options, value| options.durable = memory(value)?,
         options.durable.map_or("volatile".into(), |bytes| bytes.to_string());
+    "history", live false: |options, value| options.history = match value {
+            "all" => usize::MAX,
+            bytes => number(bytes, 1, 1 << 40)? as usize,
+        },
+        match options.history {
+            usize::MAX => "all".into(),
+            bytes => bytes.to_string(),
+        };
     "segment", live false: |options, value| options.segment = segment(value)?,
         options.segment.to_string();
     "buffer", live false: |options, value| options.buffer = number(value, 1_000, 1 << 31)? as u32,

@@ -43,8 +43,9 @@ struct World {
 pub fn run(data: &[u8]) -> u64 {
     let mut script = Script::new(data);
     let settings = said::settings(&mut script);
-    let memory = match script.byte() % 3 {
-        0 => Memory::Everything,
+    let memory = match script.byte() % 4 {
+        0 => Memory::EVERYTHING,
+        3 => Memory::Volatile { bytes: 200 },
         1 => Memory::Recent { bytes: 0 },
         _ => Memory::Recent { bytes: 1_000 },
     };
@@ -253,6 +254,11 @@ impl World {
             }
             Message::Busy { ballot, .. } => assert!(*ballot > self.promised),
             Message::Alive { ballot, .. } => assert!(*ballot >= self.promised),
+            Message::Forgotten { through } => {
+                assert!(*through <= self.heard, "forgot {through}, which is open");
+                let disk = matches!(self.memory, Memory::Recent { .. });
+                assert!(!disk, "forgot what its disk has");
+            }
             other => panic!("an acceptor does not say {}", other.name()),
         }
     }

@@ -118,7 +118,9 @@ impl World {
                 Output::Event(Event::Requested { instances }) => {
                     assert!(instances > 0 && instances <= Learner::MAX_AHEAD as u64);
                 }
-                Output::Event(Event::Stuck { instance }) => assert!(instance > self.delivered),
+                Output::Event(Event::Stuck { instance } | Event::Lost { instance }) => {
+                    assert!(instance > self.delivered);
+                }
                 Output::Send { message, .. } => match message {
                     Message::Acknowledge {
                         delivered: told, ..
@@ -169,6 +171,8 @@ impl Observer {
                     voters.insert(from.id);
                 }
             }
+            // It says nothing of votes, but whose word counts from now on.
+            Message::Forgotten { .. } => _ = self.admits(from, settings),
             _ => {}
         }
     }

@@ -72,7 +72,7 @@ pub fn message(
             0, 0, 0, 2, 9, 9, 9, 9, 12, 13, 17, 17, 17, 17, 17, 17, 19, 20, 20,
         ],
         Role::Acceptor => &[7, 8, 14, 15, 16, 19, 21],
-        Role::Learner => &[2, 3, 14, 14, 15, 16, 17, 17, 18, 19, 21, 22, 22],
+        Role::Learner => &[2, 3, 14, 14, 15, 16, 17, 17, 18, 19, 20, 21, 22, 22],
     };
     let kind = match script.one_in(16) {
         true => script.below(KINDS),
@@ -221,7 +221,7 @@ fn any(script: &mut Script, kind: u64, settings: &Settings, context: Context) ->
                 decided: instance(script, context),
             },
         ),
-        20 => match script.below(4) {
+        20 => match script.below(5) {
             0 => (
                 Role::Acceptor,
                 Message::Alive {
@@ -240,6 +240,12 @@ fn any(script: &mut Script, kind: u64, settings: &Settings, context: Context) ->
                 Role::Learner,
                 Message::Stuck {
                     span: span(script, context),
+                },
+            ),
+            3 => (
+                Role::Acceptor,
+                Message::Forgotten {
+                    through: instance(script, context),
                 },
             ),
             _ => (
