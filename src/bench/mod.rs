@@ -25,13 +25,16 @@ pub mod chain;
 mod child;
 mod corosync;
 mod disk;
+mod pipeline;
 mod programs;
+mod redis;
 
 pub use chain::Chain;
 pub use child::{Child, end_children_on_signals};
 pub use corosync::{Corosync, Packets};
 pub use disk::Disk;
 pub use programs::Programs;
+pub use redis::Redis;
 
 /// What a contestant is asked to carry.
 #[derive(Clone, Copy, Debug, PartialEq)]
