@@ -76,6 +76,7 @@ pub fn run_client(command: Command, workload: Workload) -> Result<(), Failure> {
         progress_at: now + pause,
         heard: Heard::default(),
         hungry: true,
+        room: false,
     };
     Turns::run(node, role, feeder)
 }
@@ -120,6 +121,8 @@ struct Feeder {
     heard: Heard,
     /// Whether the role took all there was; until it wants more, no value is due.
     hungry: bool,
+    /// Acknowledgements of this turn made room for values that the next turn sends.
+    room: bool,
 }
 
 /// Who has answered so far; tells what is likely missing when nothing moves.
@@ -148,6 +151,7 @@ impl World<Client> for Feeder {
             }
         }
         self.hungry = self.takes_more(role);
+        self.room = false;
         if self.ended && role.is_done() {
             return Ok(Flow::Done);
         }
@@ -164,6 +168,7 @@ impl World<Client> for Feeder {
     fn event(&mut self, now: Time, event: Event) -> Result<(), Failure> {
         match event {
             Event::Acknowledged { values, .. } => {
+                self.room |= self.submitted - self.acknowledged >= self.outstanding;
                 self.acknowledged += values;
                 self.last = now;
                 self.latencies.acknowledged(now, values);
@@ -205,7 +210,8 @@ impl World<Client> for Feeder {
             Source::Made(generator) if !self.ended => generator.end(),
             _ => None,
         };
-        [Some(self.progress_at), self.deadline_at(), pace]
+        let room = (self.room && !self.ended).then_some(Time::ZERO);
+        [Some(self.progress_at), self.deadline_at(), pace, room]
             .into_iter()
             .flatten()
             .min()
