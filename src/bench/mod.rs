@@ -23,18 +23,35 @@ use hdrhistogram::Histogram;
 
 pub mod chain;
 mod child;
+mod cluster;
 mod corosync;
 mod disk;
+mod facts;
+mod failover;
+mod latencies;
+mod machine;
 mod pipeline;
+mod plan;
 mod programs;
+mod ratio;
 mod redis;
+mod report;
+mod run;
 
 pub use chain::Chain;
 pub use child::{Child, end_children_on_signals};
+pub use cluster::{Cluster, Formation};
 pub use corosync::{Corosync, Packets};
 pub use disk::Disk;
+pub use failover::Failover;
+pub use latencies::latencies;
+pub use machine::Machine;
+pub use plan::{Plan, RATES, Row, Scope};
 pub use programs::Programs;
+pub use ratio::{Figure, Ratio, Side, Spread};
 pub use redis::Redis;
+pub use report::Report;
+pub use run::{Settings, run};
 
 /// What a contestant is asked to carry.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,12 +103,6 @@ impl Outcome {
     pub fn rate(&self) -> f64 {
         self.values as f64 / self.seconds
     }
-}
-
-/// A histogram for latencies in nanoseconds, from 1 µs to a minute, with three
-/// significant digits.
-pub fn latencies() -> Histogram<u64> {
-    Histogram::new_with_bounds(1_000, 60_000_000_000, 3).expect("the bounds are in order")
 }
 
 /// Why a contestant does not take part or could not be measured, in a clause.

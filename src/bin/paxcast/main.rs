@@ -1,5 +1,6 @@
 //! The tool beside the four role executables: everything else, as subcommands.
 
+mod bench;
 mod chain;
 mod drawing;
 mod play;
@@ -31,6 +32,7 @@ enum Command {
     Play(play::Options),
     #[command(hide = true)]
     Chain(chain::Options),
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Some(Command::Sim(options)) => sim::run(&options),
         Some(Command::Play(options)) => play::run(&options),
         Some(Command::Chain(options)) => chain::run(&options),
+        Some(Command::Bench(options)) => bench::bench(&options),
         None => Arguments::command()
             .print_help()
             .map(|()| ExitCode::SUCCESS)
