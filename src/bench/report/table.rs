@@ -68,7 +68,8 @@ pub fn write(report: &Report) -> String {
     text
 }
 
-const HEADINGS: [&str; 11] = [
+/// Above the columns.
+pub const HEADINGS: [&str; 11] = [
     "contestant",
     "load",
     "values/s",
