@@ -103,22 +103,22 @@ mod tests {
 
     #[test]
     fn the_pause_and_the_recovery_are_found() {
-        // 1,000 a second, 200 ms of nothing, half of it for 100 ms, then all.
+        // 1,000 a second, 200 ms of nothing, some of it for 100 ms, then all.
         let mut looks = Vec::new();
         let mut values = 0.0;
         for step in 0..200 {
             looks.push((f64::from(step) * 0.01, values));
             values += match step {
                 100..=119 => 0.0,
-                120..=129 => 5.0,
+                120..=129 => 4.0,
                 _ => 10.0,
             };
         }
         let failover = Failover::judge(&looks, 101).unwrap();
         assert!((failover.before - 1000.0).abs() < 1e-6);
         assert!((failover.pause_ms - 210.0).abs() < 1e-6);
-        // The first ten looks in a row that are at nine tenths again.
-        assert_eq!(failover.recovery_ms.map(f64::round), Some(380.0));
+        // Nine steps of ten at the usual pace, after ten that were slower.
+        assert_eq!(failover.recovery_ms.map(f64::round), Some(390.0));
         assert_eq!(failover.timeline.len(), 199);
         assert!(
             failover

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cluster::{Cluster, Formation};
 use super::ratio::{Figure, Side};
-use super::{Chain, Contestant, Disk, Load, Pace, chain};
+use super::{Chain, Contestant, Corosync, Disk, Load, Pace, Packets, Programs, chain};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,10 @@ pub fn contestants(executables: Option<&PathBuf>) -> Vec<Box<dyn Contestant>> {
         all.push(Box::new(Cluster::new(formation, executables.cloned())));
     }
     all.push(Box::new(Chain::new(chain::Shape::Acks)));
+    let programs = Programs::default();
+    for packets in [Packets::Jumbo, Packets::Ethernet] {
+        all.push(Box::new(Corosync::new(programs.clone(), packets)));
+    }
     all.push(Box::new(Disk::new(usize::from(Formation::BASE.acceptors))));
     all
 }
@@ -253,6 +257,10 @@ impl Plan {
             self.row("ethernet", load);
         }
         self.row("etcd", durable(one(64, duration)));
+        let ours = self.row("ethernet", full(64, duration));
+        let other = self.row("corosync-ethernet", full(64, duration));
+        self.ratio("corosync_ethernet_64", Figure::Values, Side::Row(ours), Side::Row(other),
+            "64-byte values a second in datagrams that a common Ethernet carries, beside corosync's CPG");
         use Figure::{Median, Megabytes, Values};
         let beside = |plan: &mut Plan, contestant, bytes| {
             let load = full(bytes, duration);

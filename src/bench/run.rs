@@ -151,10 +151,16 @@ fn brief(outcome: &Result<Outcome, Excuse>) -> String {
     }
 }
 
+/// One who takes part, and whether it can.
+struct Entrant {
+    contestant: Box<dyn Contestant>,
+    ready: Result<(), Excuse>,
+}
+
 /// Those who take part, ready for their turns.
 struct Field<'a> {
     plan: &'a Plan,
-    all: Vec<(Box<dyn Contestant>, Result<(), Excuse>)>,
+    all: Vec<Entrant>,
     /// For what is no contest.
     base: Result<Cluster, Excuse>,
 }
@@ -174,7 +180,7 @@ impl<'a> Field<'a> {
             if let Err(excuse) = &ready {
                 say(&format!("{name}: {excuse}"));
             }
-            all.push((contestant, ready));
+            all.push(Entrant { contestant, ready });
         }
         let directory = settings.directory.join("others");
         fs::create_dir_all(&directory)?;
@@ -183,22 +189,25 @@ impl<'a> Field<'a> {
         Ok(Field { plan, all, base })
     }
 
-    fn find(&mut self, name: &str) -> Option<&mut (Box<dyn Contestant>, Result<(), Excuse>)> {
-        self.all.iter_mut().find(|(other, _)| other.name() == name)
+    fn find(&mut self, name: &str) -> Option<&mut Entrant> {
+        let mut all = self.all.iter_mut();
+        all.find(|entrant| entrant.contestant.name() == name)
     }
 
     fn measure(&mut self, row: usize) -> Result<Outcome, Excuse> {
         let row = &self.plan.rows[row];
         match self.find(row.contestant) {
-            Some((contestant, Ok(()))) => contestant.measure(&row.load),
-            Some((_, Err(excuse))) => Err(excuse.clone()),
+            Some(entrant) => {
+                entrant.ready.clone()?;
+                entrant.contestant.measure(&row.load)
+            }
             None => Err(Excuse::Absent("this build does not know it".to_owned())),
         }
     }
 
     fn about(&mut self, name: &str) -> String {
         self.find(name)
-            .map_or_else(String::new, |(contestant, _)| contestant.about())
+            .map_or_else(String::new, |entrant| entrant.contestant.about())
     }
 
     /// What a cluster without traffic costs each process, in percent of a processor.

@@ -143,7 +143,7 @@ impl Stretch {
             Scale::Log => {
                 let decades = (self.to / self.from).log10();
                 let within: &[f64] = match decades {
-                    few if few <= 2.1 => &[1.0, 2.0, 5.0],
+                    few if few <= 2.5 => &[1.0, 2.0, 5.0],
                     _ => &[1.0],
                 };
                 let first = self.from.log10().floor() as i32;

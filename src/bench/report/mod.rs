@@ -237,7 +237,8 @@ impl Report {
     fn contestants(&self) -> Vec<(&'static str, &str)> {
         let mut told: Vec<(&'static str, &str)> = Vec::new();
         for row in &self.rows {
-            if !told.iter().any(|(name, _)| *name == row.contestant) {
+            let known = told.iter().any(|(name, _)| *name == row.contestant);
+            if !known && !row.about.is_empty() {
                 told.push((row.contestant, &row.about));
             }
         }

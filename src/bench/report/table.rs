@@ -14,9 +14,7 @@ pub fn write(report: &Report) -> String {
         report.seconds
     );
     for (name, about) in report.contestants() {
-        if !about.is_empty() {
-            text += &format!("  {name}: {about}\n");
-        }
+        text += &format!("  {name}: {about}\n");
     }
     text.push('\n');
     let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
