@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cluster::{Cluster, Formation};
 use super::ratio::{Figure, Side};
-use super::{Chain, Contestant, Corosync, Disk, Load, Pace, Packets, Programs, chain};
+use super::{Chain, Contestant, Corosync, Disk, Load, Pace, Packets, Programs, Redis, chain};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,7 @@ pub fn contestants(executables: Option<&PathBuf>) -> Vec<Box<dyn Contestant>> {
     for packets in [Packets::Jumbo, Packets::Ethernet] {
         all.push(Box::new(Corosync::new(programs.clone(), packets)));
     }
+    all.push(Box::new(Redis::new(programs.clone())));
     all.push(Box::new(Disk::new(usize::from(Formation::BASE.acceptors))));
     all
 }
@@ -183,7 +184,7 @@ impl Plan {
             Values,
             other(base),
             other(row),
-            "64-byte values a second, beside one redis-server and its replicas",
+            "64-byte values a second, beside one redis-server, which copies them to nobody",
         );
         let row = self.row("chain", many);
         self.ratio(
@@ -307,7 +308,7 @@ impl Plan {
             Values,
             Side::Row(ours),
             Side::Row(other),
-            "64-byte values a second, synced to disks, beside redis-server",
+            "64-byte values a second, synced to disks, beside one redis-server, which copies them to nobody",
         );
         let other = self.row("disk", durable(one(65_536, duration)));
         self.ratio("disk_bytes_64", Megabytes, Side::Row(ours), Side::Row(other),
