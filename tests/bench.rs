@@ -2,8 +2,11 @@
 //! measures is not judged here; that it tells the same thing everywhere is.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -142,6 +145,66 @@ fn mistakes_are_told_before_anything_is_started() {
         assert!(told.contains(part), "{arguments:?}: {told}");
         assert!(output.stdout.is_empty());
     }
+}
+
+/// The processes that a process has started.
+fn children(id: u32) -> Vec<u32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{id}/task")) else {
+        return Vec::new();
+    };
+    tasks
+        .map(|task| task.unwrap().path().join("children"))
+        .map(|path| std::fs::read_to_string(path).unwrap_or_default())
+        .flat_map(|text| {
+            let words = text.split_whitespace().map(|word| word.parse().unwrap());
+            words.collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_interrupts_it_ends_everything() {
+    let directory = TempDir::new().unwrap();
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_paxcast"))
+        .args([
+            "bench",
+            "--only",
+            "durable_64",
+            "--seconds",
+            "600",
+            "--directory",
+        ])
+        .arg(directory.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // Seven of the cluster, and two clients.
+    let started = loop {
+        let started = children(bench.id());
+        if started.len() >= 9 {
+            break started;
+        }
+        assert!(Instant::now() < deadline, "only {started:?} were started");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let pid = Pid::from_raw(bench.id() as i32);
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(128 + 15));
+    for id in started {
+        // It may not have been waited for yet by whoever inherited it.
+        let runs = || {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while runs() {
+            assert!(Instant::now() < deadline, "{id} was left running");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(left, 0, "its directory was left");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,13 +17,14 @@ use super::Excuse;
 /// Processes that run now; whoever ends this one ends them first.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Lets SIGINT and SIGTERM end the children ahead of this process. To be called
-/// before any thread is started, which would inherit the signals unblocked.
+/// Lets SIGINT and SIGTERM end the children ahead of this process, and remove
+/// this directory of theirs. To be called before any thread is started, which
+/// would inherit the signals unblocked.
 ///
 /// # Errors
 ///
 /// When the kernel refuses, which it has no reason to.
-pub fn end_children_on_signals() -> io::Result<()> {
+pub fn end_children_on_signals(directory: PathBuf) -> io::Result<()> {
     let mut set = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         set.add(signal);
@@ -32,9 +34,20 @@ pub fn end_children_on_signals() -> io::Result<()> {
         .name("signals".to_owned())
         .spawn(move || {
             let signal = set.wait().map_or(1, |signal| signal as i32);
-            for &pid in running().iter() {
+            // Held to the end: no other child is started meanwhile.
+            let running = running();
+            for &pid in running.iter() {
                 // It may have ended meanwhile.
                 let _ = kill(pid, Signal::SIGKILL);
+            }
+            // A process that is being killed may still be writing.
+            for _ in 0..100 {
+                match fs::remove_dir_all(&directory) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        thread::sleep(Duration::from_millis(10));
+                    }
+                    _ => break,
+                }
             }
             process::exit(128 + signal);
         })?;

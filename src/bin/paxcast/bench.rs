@@ -110,8 +110,8 @@ pub fn bench(options: &Options) -> anyhow::Result<ExitCode> {
     for file in [&options.json, &options.html].into_iter().flatten() {
         fs::write(file, "").with_context(|| format!("cannot write {}", file.display()))?;
     }
-    end_children_on_signals().context("cannot take over the signals")?;
     let directory = Directory::make(options.directory.clone())?;
+    end_children_on_signals(directory.0.clone()).context("cannot take over the signals")?;
     let settings = Settings {
         plan,
         rounds: usize::from(options.rounds.unwrap_or(usual.0)),
