@@ -46,7 +46,7 @@ impl Failover {
             let mut next = Instant::now();
             while next < end {
                 looks.push(running.progress()?);
-                next += STEP;
+                next = (next + STEP).max(Instant::now());
                 thread::sleep(next.saturating_duration_since(Instant::now()));
             }
             Ok(looks.len())
@@ -84,10 +84,15 @@ impl Failover {
         let recovery = (WINDOW..after.len())
             .find(|&at| rate(after[at - WINDOW], after[at]) >= BACK * usual)
             .map(|at| (after[at].0 - died.0) * 1e3);
-        let timeline = looks
-            .windows(2)
-            .map(|two| ((two[1].0 - died.0) * 1e3, rate(two[0], two[1])))
-            .collect();
+        // Two looks right behind each other say nothing about a rate.
+        let mut timeline = Vec::new();
+        let mut from = looks[0];
+        for &look in looks {
+            if look.0 - from.0 >= STEP.as_secs_f64() / 2.0 {
+                timeline.push(((look.0 - died.0) * 1e3, rate(from, look)));
+                from = look;
+            }
+        }
         Ok(Failover {
             pause_ms: pause * 1e3,
             recovery_ms: recovery,

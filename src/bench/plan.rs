@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::cluster::{Cluster, Formation};
 use super::ratio::{Figure, Side};
+use super::report::number;
 use super::{Chain, Contestant, Corosync, Disk, Load, Pace, Packets, Programs, Redis, chain};
 
 /// How much is measured.
@@ -137,7 +138,7 @@ impl Plan {
             plan.add_paces(duration, rates);
             plan.add_formations(duration);
             plan.failovers = vec![full(64, duration), durable(full(64, duration))];
-            plan.idle = Some(duration);
+            plan.idle = Some(duration.max(Duration::from_secs(5)));
         }
         plan
     }
@@ -357,9 +358,14 @@ impl Plan {
                 ..load
             },
         );
-        let one = self.row("1-learner", load);
-        self.ratio("stopped_64", Figure::Values, Side::Row(stopped), Side::Row(one),
-            "64-byte values a second: one of two learners stopped, beside a cluster that has only one");
+        let base = self.row("paxcast", load);
+        self.ratio(
+            "stopped_64",
+            Figure::Values,
+            Side::Row(stopped),
+            Side::Row(base),
+            "64-byte values a second at one learner while the other is stopped, beside two that run",
+        );
         for clients in [1, 4] {
             self.row("paxcast", Load { clients, ..load });
         }
@@ -525,7 +531,10 @@ impl Load {
         let clients = self.clients;
         match self.pace {
             Pace::Outstanding(count) => format!("{size} {kept}, {clients} × {count} under way"),
-            Pace::Rate(rate) => format!("{size} {kept}, {} a second", rate * clients as f64),
+            Pace::Rate(rate) => {
+                let rate = number(rate * clients as f64);
+                format!("{size} {kept}, {rate} a second")
+            }
         }
     }
 }

@@ -63,6 +63,11 @@ impl Figure {
         }
     }
 
+    /// Whether less of it is better.
+    pub fn is_cost(self) -> bool {
+        matches!(self, Figure::Median | Figure::Tail)
+    }
+
     /// The figure of an outcome with values of this size.
     pub fn of(self, outcome: &Outcome, bytes: usize) -> f64 {
         let latency = |part| outcome.latencies.value_at_quantile(part) as f64 / 1e3;

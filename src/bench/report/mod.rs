@@ -4,6 +4,8 @@ mod chart;
 mod page;
 mod table;
 
+pub(super) use table::number;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 

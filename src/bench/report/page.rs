@@ -26,11 +26,11 @@ pub fn write(report: &Report) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>paxcast bench</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header>\n<h1>paxcast bench</h1>\n<p class=\"quiet\">paxcast {} on {}. Medians of {} rounds in which \
-         everybody took turns; ratios are taken within rounds.</p>\n",
+         <header>\n<h1>paxcast bench</h1>\n<p class=\"quiet\">paxcast {} on {}. Everybody took turns, {}; figures are \
+         medians, ratios are taken within rounds.</p>\n",
         escape(report.version),
         escape(&report.machine.describe()),
-        report.rounds
+        times(report.rounds)
     );
     cards(&mut page, report);
     page.push_str("</header>\n<main>\n<h2>Charts</h2>\n<div class=\"charts\">\n");
@@ -49,6 +49,14 @@ pub fn write(report: &Report) -> String {
     page
 }
 
+/// How often.
+fn times(rounds: usize) -> String {
+    match rounds {
+        1 => "once".to_owned(),
+        rounds => format!("{rounds} times"),
+    }
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -61,9 +69,14 @@ fn cards(page: &mut String, report: &Report) {
     page.push_str("<div class=\"cards\">\n");
     for ratio in &report.ratios {
         *page += &format!(
-            "<div class=\"card\"><div class=\"name\">{}</div>\
+            "<div class=\"card\"><div class=\"better\">{}</div><div class=\"name\">{}</div>\
              <div class=\"ratio\">{}× <small>{}–{}</small></div>\
              <div class=\"sides\">{} beside {} {}</div><div class=\"meaning\">{}</div></div>\n",
+            if ratio.figure.is_cost() {
+                "lower is better"
+            } else {
+                "higher is better"
+            },
             ratio.name,
             number(ratio.ratio.median),
             number(ratio.ratio.least),
@@ -148,7 +161,7 @@ fn add(series: &mut Vec<Series>, row: &Measured, suffix: &str, point: (f64, f64)
         None => series.push(Series {
             name,
             colour,
-            dashed: suffix.contains("p99"),
+            dashed: suffix.contains("p99") || (row.contestant == "redis" && row.load.durable),
             marked: true,
             points: vec![point],
         }),
