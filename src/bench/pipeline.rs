@@ -41,10 +41,6 @@ pub trait Speech: Send {
 /// So many bytes keep a connection busy.
 pub const ENOUGH: usize = 256 << 10;
 
-/// The most requests under way on a connection in an open loop: past them, the
-/// server is overwhelmed, and what is due waits here.
-const MOST_UNDER_WAY: usize = 65_536;
-
 /// For how long the server finds its pace before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
 
@@ -81,8 +77,10 @@ pub fn free_port() -> Result<u16, Excuse> {
         .map_err(|error| Excuse::Failed(format!("no free port on 127.0.0.1: {error}")))
 }
 
-/// Carries a load over these connections, one for each sender. `processor` tells
-/// the time that the servers have used so far; the senders' is added to it.
+/// Carries a load over these connections, one for each sender, each with at most
+/// so many requests under way, whatever the load asks for: past them the server
+/// would be overwhelmed, and what is due waits here. `processor` tells the time
+/// that the servers have used so far; the senders' is added to it.
 ///
 /// # Errors
 ///
@@ -90,6 +88,7 @@ pub fn free_port() -> Result<u16, Excuse> {
 pub fn drive<S: Speech>(
     load: &Load,
     connections: Vec<(TcpStream, S)>,
+    most: usize,
     processor: impl Fn() -> Result<f64, Excuse>,
 ) -> Result<Outcome, Excuse> {
     let begin = Instant::now();
@@ -100,7 +99,7 @@ pub fn drive<S: Speech>(
         let senders: Vec<_> = connections
             .into_iter()
             .map(|(stream, speech)| {
-                scope.spawn(move || Sender::new(stream, speech, load.pace, schedule)?.carry())
+                scope.spawn(move || Sender::new(stream, speech, load.pace, most, schedule)?.carry())
             })
             .collect();
         thread::sleep(from.saturating_duration_since(Instant::now()));
@@ -136,6 +135,7 @@ struct Sender<S> {
     stream: TcpStream,
     speech: S,
     pace: Pace,
+    most: usize,
     schedule: Schedule,
     /// Requests so far.
     asked: u64,
@@ -154,7 +154,13 @@ struct Sender<S> {
 }
 
 impl<S: Speech> Sender<S> {
-    fn new(stream: TcpStream, speech: S, pace: Pace, schedule: Schedule) -> Result<Self, String> {
+    fn new(
+        stream: TcpStream,
+        speech: S,
+        pace: Pace,
+        most: usize,
+        schedule: Schedule,
+    ) -> Result<Self, String> {
         stream
             .set_nodelay(true)
             .and_then(|()| stream.set_nonblocking(true))
@@ -163,6 +169,7 @@ impl<S: Speech> Sender<S> {
             stream,
             speech,
             pace,
+            most,
             schedule,
             asked: 0,
             since: VecDeque::new(),
@@ -217,14 +224,14 @@ impl<S: Speech> Sender<S> {
     /// that depends on an answer.
     fn ask(&mut self, now: Instant) -> Option<Instant> {
         match self.pace {
-            Pace::Outstanding(most) => {
-                while self.under_way < most {
+            Pace::Outstanding(asked_for) => {
+                while self.under_way < asked_for.min(self.most) {
                     self.ask_one(now);
                 }
                 None
             }
             Pace::Rate(rate) => {
-                while self.under_way < MOST_UNDER_WAY {
+                while self.under_way < self.most {
                     let due = self.asked as f64 / rate;
                     let due = self.schedule.begin + Duration::from_secs_f64(due);
                     if due > now {
@@ -390,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_may_come_in_any_order() {
+    fn answers_may_come_in_any_order_and_no_more_are_awaited_than_may_be() {
         let mut most = 0;
         let (sender, receiver) = std::sync::mpsc::channel();
         let stream = serve(move |bytes| {
@@ -399,7 +406,7 @@ mod tests {
             let _ = sender.send(most);
         });
         let connections = vec![(stream, speech())];
-        let outcome = drive(&load(Pace::Outstanding(16)), connections, || Ok(1.0));
+        let outcome = drive(&load(Pace::Outstanding(40)), connections, 16, || Ok(1.0));
         let outcome = outcome.expect("it works");
         assert!(outcome.values > 0);
         assert_eq!(outcome.values, outcome.latencies.len());
@@ -427,7 +434,7 @@ mod tests {
             duration: Duration::from_millis(700),
             ..load(Pace::Rate(2_000.0))
         };
-        let outcome = drive(&load, vec![(stream, speech())], || Ok(0.0));
+        let outcome = drive(&load, vec![(stream, speech())], 255, || Ok(0.0));
         let outcome = outcome.expect("it works");
         let late = outcome.latencies.count_between(20_000_000, u64::MAX);
         assert!(late >= 59, "{late} of {} waited", outcome.values);
@@ -441,7 +448,7 @@ mod tests {
             assert!(blocks < 5, "the server ends here, on purpose");
         });
         let connections = vec![(stream, speech())];
-        let outcome = drive(&load(Pace::Outstanding(1)), connections, || Ok(0.0));
+        let outcome = drive(&load(Pace::Outstanding(1)), connections, 64, || Ok(0.0));
         let error = outcome.expect_err("nobody answers").to_string();
         assert!(error.contains("connection"), "{error}");
     }
@@ -450,7 +457,7 @@ mod tests {
     fn an_answer_to_nothing_is_noticed() {
         let stream = serve(|bytes| bytes.push(0));
         let connections = vec![(stream, speech())];
-        let outcome = drive(&load(Pace::Outstanding(1)), connections, || Ok(0.0));
+        let outcome = drive(&load(Pace::Outstanding(1)), connections, 64, || Ok(0.0));
         assert!(outcome.is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cluster::{Cluster, Formation};
 use super::ratio::{Figure, Side};
 use super::report::number;
-use super::{Chain, Contestant, Corosync, Disk, Load, Pace, Packets, Programs, Redis, chain};
+use super::{Chain, Contestant, Corosync, Disk, Etcd, Load, Pace, Packets, Programs, Redis, chain};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,7 @@ pub fn contestants(executables: Option<&PathBuf>) -> Vec<Box<dyn Contestant>> {
     for packets in [Packets::Jumbo, Packets::Ethernet] {
         all.push(Box::new(Corosync::new(programs.clone(), packets)));
     }
+    all.push(Box::new(Etcd::new(programs.clone())));
     all.push(Box::new(Redis::new(programs.clone())));
     all.push(Box::new(Disk::new(usize::from(Formation::BASE.acceptors))));
     all

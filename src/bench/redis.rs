@@ -13,6 +13,9 @@ use super::pipeline::{ENOUGH, Speech, drive, free_port};
 use super::programs::{Programs, version};
 use super::{Child, Contestant, Excuse, Load, Outcome};
 
+/// The most requests of a sender under way; more only fill buffers.
+const MOST_UNDER_WAY: usize = 65_536;
+
 /// Redis as a contestant.
 #[derive(Debug)]
 pub struct Redis {
@@ -98,7 +101,9 @@ impl Contestant for Redis {
                 Ok((stream, Sets::new(client, load.bytes)))
             })
             .collect::<Result<_, Excuse>>()?;
-        drive(load, connections, || server.child.processor())
+        drive(load, connections, MOST_UNDER_WAY, || {
+            server.child.processor()
+        })
     }
 }
 

@@ -29,6 +29,13 @@ const MEMBERS: usize = 3;
 /// The largest value that etcd takes with its own limit on requests, 1.5 MiB.
 const MOST_BYTES: usize = 1_500_000;
 
+/// The most puts under way: with twice as many, etcd refuses some.
+const MOST_UNDER_WAY: usize = 2048;
+
+/// The most bytes of values under way; with more, its members lose sight of
+/// each other and elect instead of working.
+const MOST_BYTES_UNDER_WAY: usize = 8 << 20;
+
 /// Settings that keep it from doing anything else meanwhile: it takes no
 /// snapshot within a run, its space does not run out, and it counts and says
 /// little.
@@ -88,8 +95,10 @@ impl Contestant for Etcd {
 
     fn about(&self) -> String {
         format!(
-            "{}, {MEMBERS} members on loopback, always durable, puts to the leader over HTTP/2; {}",
+            "{}, {MEMBERS} members on loopback, always durable, puts to the leader over HTTP/2, of all \
+             senders at most {MOST_UNDER_WAY} and {} MiB under way; {}",
             self.version,
+            MOST_BYTES_UNDER_WAY >> 20,
             SETTINGS.join(" ")
         )
     }
@@ -130,7 +139,9 @@ impl Contestant for Etcd {
                 Ok((stream, puts))
             })
             .collect::<Result<_, Excuse>>()?;
-        drive(load, connections, || {
+        let most = MOST_UNDER_WAY.min(MOST_BYTES_UNDER_WAY / load.bytes.max(1));
+        let each = (most / load.clients.max(1)).max(1);
+        drive(load, connections, each, || {
             self.members.iter().map(|one| one.child.processor()).sum()
         })
     }
@@ -255,7 +266,7 @@ mod tests {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, leader.port)).expect("it listens");
         let puts = Puts::new("127.0.0.1", 0, 1, 1_600_000);
         let load = load(1_600_000, Pace::Outstanding(1));
-        let refused = drive(&load, vec![(stream, puts)], || Ok(0.0));
+        let refused = drive(&load, vec![(stream, puts)], 1, || Ok(0.0));
         let error = refused.expect_err("too large").to_string();
         assert!(
             error.contains("etcd refuses a put: grpc-status 3"),
