@@ -9,9 +9,10 @@
  * Between FROM and UNTIL (monotonic clock, nanoseconds; all nodes are on one
  * machine and share it) it counts what is delivered, in agreed order, whoever
  * sent it. It sends from the moment it reads the line, so that the ring has
- * found its pace by FROM. With OUTSTANDING it keeps so many messages of BYTES
- * under way (closed loop); with RATE it sends so many a second, the first due
- * when it reads the line (open loop); with neither it only listens.
+ * found its pace by FROM. Without RATE it keeps OUTSTANDING messages of BYTES
+ * under way (closed loop). With RATE it sends so many a second, the first due
+ * when it reads the line (open loop), and what is due waits while OUTSTANDING
+ * are under way. Without OUTSTANDING it only listens.
  *
  * After UNTIL it waits for its own messages that are still under way and then
  * answers on standard output:
@@ -81,7 +82,7 @@ static uint32_t own_pid;          /* by which our messages are known */
 static struct {
     unsigned char number;         /* 0: none */
     size_t bytes;
-    uint64_t outstanding;         /* closed loop, if not 0 */
+    uint64_t outstanding;         /* the most under way */
     double gap;                   /* open loop, if not 0: nanoseconds from due to due */
     uint64_t begin, from, until;
 } load;
@@ -144,9 +145,9 @@ static void deliver(cpg_handle_t h, const struct cpg_name *group, uint32_t node,
     values += (uint64_t)watched;
     if (node != own_node || pid != own_pid) return;
     /* Our messages come back in the order in which we sent them. */
-    uint64_t since = load.outstanding
-        ? sent_at[returned % load.outstanding]
-        : load.begin + (uint64_t)((double)returned * load.gap);
+    uint64_t since = load.gap > 0
+        ? load.begin + (uint64_t)((double)returned * load.gap)
+        : sent_at[returned % load.outstanding];
     returned++;
     if (watched) buckets[bucket(now > since ? now - since : 0)]++;
 }
@@ -183,21 +184,18 @@ static int send_one(void)
  * delivery makes room. */
 static uint64_t send_due(uint64_t now)
 {
-    if (load.outstanding) {
-        while (sent - returned < load.outstanding) {
-            sent_at[sent % load.outstanding] = now;
-            if (!send_one()) return now + 1000000;
-            now = monotonic();
-        }
-        return 0;
-    }
     /* A few at a time: the deliveries must not wait behind a backlog. */
-    for (int burst = 0; burst < 64; burst++) {
-        uint64_t due = load.begin + (uint64_t)((double)sent * load.gap);
-        if (due > now) return due;
+    for (int burst = 0; sent - returned < load.outstanding; burst++) {
+        if (load.gap > 0) {
+            uint64_t due = load.begin + (uint64_t)((double)sent * load.gap);
+            if (due > now) return due;
+        }
+        if (burst == 64) return now;
+        sent_at[sent % load.outstanding] = now;
         if (!send_one()) return now + 1000000;
+        now = monotonic();
     }
-    return now;
+    return 0;
 }
 
 /* Waits for a delivery, or until a moment; for ever if it is 0. */
@@ -223,7 +221,7 @@ static void dispatch(void)
 
 static void carry(int fd)
 {
-    int sender = load.outstanding || load.gap > 0;
+    int sender = load.outstanding > 0;
     /* Nobody waits for ever for a message that was lost with the ring. */
     uint64_t give_up = load.until + 20000000000u;
     int watching = 0;
