@@ -118,12 +118,11 @@ pub fn contestants(executables: Option<&PathBuf>) -> Vec<Box<dyn Contestant>> {
         all.push(Box::new(Cluster::new(formation, executables.cloned())));
     }
     all.push(Box::new(Chain::new(chain::Shape::Acks)));
-    let programs = Programs::default();
-    for packets in [Packets::Jumbo, Packets::Ethernet] {
-        all.push(Box::new(Corosync::new(programs.clone(), packets)));
-    }
-    all.push(Box::new(Etcd::new(programs.clone())));
-    all.push(Box::new(Redis::new(programs.clone())));
+    let corosync = |packets| Box::new(Corosync::new(Programs::default(), packets));
+    all.push(corosync(Packets::Jumbo));
+    all.push(corosync(Packets::Ethernet));
+    all.push(Box::new(Etcd::new(Programs::default())));
+    all.push(Box::new(Redis::new(Programs::default())));
     all.push(Box::new(Disk::new(usize::from(Formation::BASE.acceptors))));
     all
 }
