@@ -43,7 +43,7 @@ const MOST_BYTES: usize = 1_000_000;
 /// The most messages under way, of all senders, and the most bytes of them.
 /// They keep the ring full; with more, it loses some and carries fewer.
 const MOST_UNDER_WAY: usize = 512;
-const MOST_BYTES_UNDER_WAY: usize = 1 << 20;
+const MOST_BYTES_UNDER_WAY: usize = 512 << 10;
 
 /// For how long the ring finds its pace before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -122,9 +122,9 @@ impl Contestant for Corosync {
             "{}, {NODES} nodes in network namespaces joined by a bridge, a process group with a \
              member on each, agreed order; transport udp (multicast), netmtu {mtu}, window_size \
              300, max_messages 100, no cryptography, no real-time priority; of all senders at \
-             most {MOST_UNDER_WAY} messages and {} MiB under way",
+             most {MOST_UNDER_WAY} messages and {} KiB under way",
             self.version,
-            MOST_BYTES_UNDER_WAY >> 20,
+            MOST_BYTES_UNDER_WAY >> 10,
             mtu = self.packets.mtu(),
         )
     }
