@@ -26,6 +26,7 @@
 use crate::protocol::{Outbox, Process, ProcessId, Time};
 
 mod acceptor;
+mod blocks;
 mod calls;
 mod client;
 mod command;

@@ -23,6 +23,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
+use super::blocks::Blocks;
 use super::calls;
 use super::failure::Failure;
 use super::interface::Interface;
@@ -33,7 +34,8 @@ use crate::protocol::Role;
 #[derive(Debug)]
 pub struct Multicast {
     inlets: Vec<Inlet>,
-    block: Block,
+    block: BytesMut,
+    blocks: Blocks,
 }
 
 /// One socket to receive from. The first of a process is also the one it sends from.
@@ -89,9 +91,11 @@ impl Multicast {
             let what = format!("cannot listen to the {} group {address}", group.plural());
             inlets.push(listen(config, address, interface).map_err(refused(what))?);
         }
+        let mut blocks = Blocks::default();
         Ok(Multicast {
             inlets,
-            block: Block::new(),
+            block: blocks.block(),
+            blocks,
         })
     }
 
@@ -140,7 +144,7 @@ impl Multicast {
     /// Takes the next datagram of one socket.
     pub fn receive(&mut self, index: usize) -> Received {
         let inlet = &mut self.inlets[index];
-        let mut slices = [IoSliceMut::new(self.block.room())];
+        let mut slices = [IoSliceMut::new(&mut self.block)];
         calls::add(1);
         let (length, from) = match recvmsg::<SockaddrIn>(
             inlet.socket.as_raw_fd(),
@@ -170,10 +174,20 @@ impl Multicast {
         match from {
             Some(from) => {
                 let from = SocketAddrV4::new(from.ip(), from.port());
-                Received::Datagram(self.block.take(length), from)
+                Received::Datagram(self.take(length), from)
             }
             None => Received::Useless("no-sender"),
         }
+    }
+
+    /// The datagram that was received last.
+    fn take(&mut self, length: usize) -> Bytes {
+        if length < Blocks::LARGE {
+            return Bytes::copy_from_slice(&self.block[..length]);
+        }
+        let next = self.blocks.block();
+        self.blocks
+            .lend(std::mem::replace(&mut self.block, next), length)
     }
 
     /// Sends one datagram.
@@ -190,36 +204,6 @@ impl Multicast {
                 result => return result.map(drop),
             }
         }
-    }
-}
-
-/// Memory that datagrams are received into, one byte larger than the largest
-/// of them, so that one that does not fit would show.
-///
-/// A large datagram leaves with the memory it was received into, a small one is
-/// copied out: otherwise a few bytes that are kept for long would keep a whole
-/// block with them.
-#[derive(Debug)]
-struct Block(BytesMut);
-
-impl Block {
-    const SIZE: usize = Interface::MAX_DATAGRAM + 1;
-
-    fn new() -> Block {
-        Block(BytesMut::zeroed(Self::SIZE))
-    }
-
-    fn room(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-
-    fn take(&mut self, length: usize) -> Bytes {
-        if length < Self::SIZE / 2 {
-            return Bytes::copy_from_slice(&self.0[..length]);
-        }
-        let mut full = std::mem::replace(self, Block::new()).0;
-        full.truncate(length);
-        full.freeze()
     }
 }
 
@@ -283,19 +267,6 @@ fn explain(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn large_datagrams_are_handed_on_and_small_ones_copied() {
-        let mut block = Block::new();
-        block.room()[..3].copy_from_slice(b"abc");
-        let before = block.0.as_ptr();
-        let small = block.take(3);
-        assert_eq!(&small[..], b"abc");
-        assert_eq!(block.0.as_ptr(), before, "the block stays");
-        let large = block.take(60_000);
-        assert_eq!(large.as_ptr(), before, "the block went along");
-        assert_eq!(block.0.len(), Block::SIZE);
-    }
 
     /// A configuration of its own, on loopback.
     fn config(receive_buffer: usize) -> Config {
