@@ -43,6 +43,7 @@ mod notice;
 mod output;
 mod peers;
 mod proposer;
+mod segments;
 mod signals;
 mod statistics;
 mod timer;

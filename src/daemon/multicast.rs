@@ -10,12 +10,15 @@
 //! Sending: everything leaves through one unicast socket on the interface's
 //! address, so a datagram's source address is where its sender can be answered.
 //!
+//! Both take several datagrams in one call where the kernel can; see `segments`.
+//!
 //! Buffers: a burst that overflows a socket's buffer is lost without a sound.
 //! A large one is asked for, what the kernel gave is read back, and the kernel's
 //! own count of what it threw away (`SO_RXQ_OVFL`) is in the statistics.
 
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +30,7 @@ use super::blocks::Blocks;
 use super::calls;
 use super::failure::Failure;
 use super::interface::Interface;
+use super::segments::{self, Train};
 use crate::config::Config;
 use crate::protocol::Role;
 
@@ -34,8 +38,9 @@ use crate::protocol::Role;
 #[derive(Debug)]
 pub struct Multicast {
     inlets: Vec<Inlet>,
-    block: BytesMut,
     blocks: Blocks,
+    /// How many datagrams the kernel takes in one call.
+    longest: usize,
 }
 
 /// One socket to receive from. The first of a process is also the one it sends from.
@@ -45,8 +50,16 @@ struct Inlet {
     /// The kernel's count of datagrams it dropped, as last seen.
     dropped: u32,
     total_dropped: u64,
-    /// Room for the kernel to put that count.
+    /// Room for the kernel to put that count, and the size of datagrams that
+    /// came together.
     control: Vec<u8>,
+    /// What the last call brought.
+    block: BytesMut,
+    /// The part of it that is not handed on yet: datagrams of this size, the last
+    /// may be shorter, and where they come from.
+    rest: Range<usize>,
+    size: usize,
+    from: SocketAddrV4,
 }
 
 /// What a socket had.
@@ -82,20 +95,25 @@ impl Multicast {
                 Failure::Configuration(format!("{what} on {interface}: {}", explain(&error)))
             }
         };
+        let mut blocks = Blocks::default();
         let mut inlets = vec![
-            unicast(config, interface)
+            unicast(config, interface, blocks.block())
                 .map_err(refused("cannot open the sending socket".to_owned()))?,
         ];
         for group in Self::groups(role) {
             let address = config.groups.of(*group);
             let what = format!("cannot listen to the {} group {address}", group.plural());
-            inlets.push(listen(config, address, interface).map_err(refused(what))?);
+            inlets.push(listen(config, address, interface, blocks.block()).map_err(refused(what))?);
         }
-        let mut blocks = Blocks::default();
+        let longest = segments::probe(interface.address);
+        match longest {
+            1 => log::info!("the kernel takes one datagram a call: it knows no UDP_SEGMENT here"),
+            _ => log::info!("up to {longest} datagrams of one size leave in one call"),
+        }
         Ok(Multicast {
             inlets,
-            block: blocks.block(),
             blocks,
+            longest,
         })
     }
 
@@ -136,7 +154,8 @@ impl Multicast {
         Ok(smallest)
     }
 
-    /// How many datagrams the kernel dropped for want of buffer space.
+    /// How many datagrams the kernel dropped for want of buffer space. Some that
+    /// came together count as one.
     pub fn kernel_drops(&self) -> u64 {
         self.inlets.iter().map(|inlet| inlet.total_dropped).sum()
     }
@@ -144,50 +163,48 @@ impl Multicast {
     /// Takes the next datagram of one socket.
     pub fn receive(&mut self, index: usize) -> Received {
         let inlet = &mut self.inlets[index];
-        let mut slices = [IoSliceMut::new(&mut self.block)];
+        if !inlet.rest.is_empty() {
+            return inlet.hand_on(&mut self.blocks);
+        }
+        let mut slices = [IoSliceMut::new(&mut inlet.block)];
         calls::add(1);
-        let (length, from) = match recvmsg::<SockaddrIn>(
+        match recvmsg::<SockaddrIn>(
             inlet.socket.as_raw_fd(),
             &mut slices,
             Some(&mut inlet.control),
             MsgFlags::MSG_DONTWAIT,
         ) {
             Ok(message) => {
+                inlet.size = message.bytes;
                 for control in message.cmsgs().into_iter().flatten() {
-                    if let ControlMessageOwned::RxqOvfl(dropped) = control {
-                        let new = dropped.wrapping_sub(inlet.dropped);
-                        inlet.total_dropped += u64::from(new);
-                        inlet.dropped = dropped;
+                    match control {
+                        ControlMessageOwned::RxqOvfl(dropped) => {
+                            let new = dropped.wrapping_sub(inlet.dropped);
+                            inlet.total_dropped += u64::from(new);
+                            inlet.dropped = dropped;
+                        }
+                        ControlMessageOwned::UdpGroSegments(size) if size > 0 => {
+                            inlet.size = size.unsigned_abs() as usize;
+                        }
+                        _ => {}
                     }
                 }
                 if message.flags.contains(MsgFlags::MSG_TRUNC) {
                     return Received::Useless("truncated");
                 }
-                (message.bytes, message.address)
+                let Some(from) = message.address else {
+                    return Received::Useless("no-sender");
+                };
+                inlet.from = SocketAddrV4::new(from.ip(), from.port());
+                inlet.rest = 0..message.bytes;
             }
             Err(Errno::EAGAIN) => return Received::Nothing,
             Err(Errno::EINTR) => return Received::Useless("interrupted"),
             // An error that an earlier datagram of ours brought back; reading
             // it has cleared it.
             Err(_) => return Received::Useless("receive-error"),
-        };
-        match from {
-            Some(from) => {
-                let from = SocketAddrV4::new(from.ip(), from.port());
-                Received::Datagram(self.take(length), from)
-            }
-            None => Received::Useless("no-sender"),
         }
-    }
-
-    /// The datagram that was received last.
-    fn take(&mut self, length: usize) -> Bytes {
-        if length < Blocks::LARGE {
-            return Bytes::copy_from_slice(&self.block[..length]);
-        }
-        let next = self.blocks.block();
-        self.blocks
-            .lend(std::mem::replace(&mut self.block, next), length)
+        inlet.hand_on(&mut self.blocks)
     }
 
     /// Sends one datagram.
@@ -205,10 +222,38 @@ impl Multicast {
             }
         }
     }
+
+    /// How many datagrams may be sent as one train.
+    pub fn longest_train(&self) -> usize {
+        self.longest
+    }
+
+    /// Sends all datagrams of a train in one call.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel says; then none has left, and they are to be sent one
+    /// by one. If it says that it cannot do this, no train will be longer than one.
+    pub fn send_train(&mut self, train: &Train) -> io::Result<()> {
+        let socket = &self.inlets[0].socket;
+        segments::send(socket, train.bytes(), train.size(), train.to()).map_err(|error| {
+            if segments::unable(error) {
+                log::info!(
+                    "from now on datagrams leave one by one: the kernel refused {} of {} bytes \
+                     to {}: {error}",
+                    train.count(),
+                    train.size(),
+                    train.to()
+                );
+                self.longest = 1;
+            }
+            error.into()
+        })
+    }
 }
 
 /// The socket that everything is sent from, and unicast answers arrive at.
-fn unicast(config: &Config, interface: &Interface) -> io::Result<Inlet> {
+fn unicast(config: &Config, interface: &Interface, block: BytesMut) -> io::Result<Inlet> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.bind(&SocketAddrV4::new(interface.address, 0).into())?;
     socket.set_multicast_if_v4(&interface.address)?;
@@ -217,31 +262,58 @@ fn unicast(config: &Config, interface: &Interface) -> io::Result<Inlet> {
     // A send buffer as large as the receivers': a leader that fills its window
     // at once should find room for it. Best effort, as theirs is.
     socket.set_send_buffer_size(config.receive_buffer)?;
-    Inlet::new(socket, config)
+    Inlet::new(socket, config, block)
 }
 
 /// A socket that hears one group.
-fn listen(config: &Config, group: SocketAddrV4, interface: &Interface) -> io::Result<Inlet> {
+fn listen(
+    config: &Config,
+    group: SocketAddrV4,
+    interface: &Interface,
+    block: BytesMut,
+) -> io::Result<Inlet> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&group.into())?;
     let index = InterfaceIndexOrAddress::Index(interface.index);
     socket.join_multicast_v4_n(group.ip(), &index)?;
-    Inlet::new(socket, config)
+    Inlet::new(socket, config, block)
 }
 
 impl Inlet {
-    fn new(socket: Socket, config: &Config) -> io::Result<Inlet> {
+    fn new(socket: Socket, config: &Config, block: BytesMut) -> io::Result<Inlet> {
         socket.set_multicast_all_v4(false)?;
         socket.set_recv_buffer_size(config.receive_buffer)?;
         setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+        // A kernel that does not know it hands on one datagram a call.
+        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
         socket.set_nonblocking(true)?;
         Ok(Inlet {
             socket: socket.into(),
             dropped: 0,
             total_dropped: 0,
-            control: nix::cmsg_space!(u32),
+            control: nix::cmsg_space!(u32, i32),
+            block,
+            rest: 0..0,
+            size: 0,
+            from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
         })
+    }
+
+    /// The next datagram of those that the last call brought: a large one with
+    /// the block if it came alone, another copied.
+    fn hand_on(&mut self, blocks: &mut Blocks) -> Received {
+        let start = self.rest.start;
+        let end = self.rest.end.min(start + self.size);
+        self.rest.start = end;
+        let large = end - start >= Blocks::LARGE && start == 0 && self.rest.is_empty();
+        let datagram = if large {
+            let full = std::mem::replace(&mut self.block, blocks.block());
+            blocks.lend(full, end)
+        } else {
+            Bytes::copy_from_slice(&self.block[start..end])
+        };
+        Received::Datagram(datagram, self.from)
     }
 }
 
@@ -357,5 +429,64 @@ mod tests {
         client.send(b"one more", group).unwrap();
         assert_eq!(drain(&mut acceptor).len(), 1);
         assert_eq!(acceptor.kernel_drops(), sent - heard);
+    }
+
+    #[test]
+    fn a_train_arrives_as_the_datagrams_that_it_was_made_of() {
+        let config = config(200_000);
+        let mut learner = open(&config, Role::Learner);
+        let mut acceptor = open(&config, Role::Acceptor);
+        let mut client = open(&config, Role::Client);
+        let group = config.groups.of(Role::Acceptor);
+        let mut train = Train::new();
+        train.begin(&mut BytesMut::from(&[0; 1_000][..]), group);
+        let longest = client.longest_train().clamp(2, 50);
+        while train.count() < longest - 1 {
+            let datagram = [u8::try_from(train.count()).unwrap(); 1_000];
+            assert!(train.join(&datagram, group, longest));
+        }
+        assert!(train.join(b"the last", group, longest));
+        let sent: Vec<Bytes> = train.datagrams().map(Bytes::copy_from_slice).collect();
+        match client.longest_train() {
+            // Nothing else is possible here.
+            1 => sent.iter().for_each(|it| client.send(it, group).unwrap()),
+            _ => client.send_train(&train).unwrap(),
+        }
+        // Half of it is taken, then another socket's turn comes.
+        client
+            .send(b"between", config.groups.of(Role::Learner))
+            .unwrap();
+        let from = client.local_address().unwrap();
+        let index = Multicast::groups(Role::Learner).iter();
+        let index = 1 + index.clone().position(|it| *it == Role::Acceptor).unwrap();
+        let mut heard = Vec::new();
+        for datagram in &sent[..sent.len() / 2] {
+            match learner.receive(index) {
+                Received::Datagram(bytes, _) => heard.push(bytes),
+                other => panic!("{other:?} instead of {datagram:?}"),
+            }
+        }
+        let rest = drain(&mut learner);
+        assert!(rest.iter().all(|(_, sender)| *sender == from));
+        heard.extend(rest.into_iter().map(|(bytes, _)| bytes));
+        assert_eq!(heard.pop().unwrap(), "between");
+        assert_eq!(heard, sent);
+        let others = drain(&mut acceptor);
+        assert_eq!(others.len(), sent.len());
+    }
+
+    #[test]
+    fn a_refused_train_is_the_last() {
+        let config = config(200_000);
+        let mut client = open(&config, Role::Client);
+        let mut train = Train::new();
+        // Port 0 is nobody's: the kernel says EINVAL, as where it cannot do it.
+        let size = 20_000;
+        let nowhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+        train.begin(&mut BytesMut::from(&vec![0; size][..]), nowhere);
+        assert!(train.join(&vec![0; size], nowhere, 2));
+        assert!(client.send_train(&train).is_err());
+        assert_eq!(client.longest_train(), 1);
+        assert!(!train.join(&vec![0; size], nowhere, client.longest_train()));
     }
 }

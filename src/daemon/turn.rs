@@ -15,6 +15,7 @@ use super::multicast::Received;
 use super::node::Node;
 use super::notice::Notices;
 use super::peers::Peers;
+use super::segments::Train;
 use super::signals::Wish;
 use super::statistics::Statistics;
 use super::{Ending, Flow, World};
@@ -37,6 +38,9 @@ pub struct Turns<P: Process, W> {
     /// Messages of this turn, until its events are durable.
     leaving: Vec<(Address, Message)>,
     datagram: BytesMut,
+    /// Datagrams that leave together, and what each of them is.
+    train: Train,
+    aboard: Vec<&'static str>,
 }
 
 impl<P, W> Turns<P, W>
@@ -75,6 +79,8 @@ where
             sequence: 0,
             leaving: Vec::new(),
             datagram: BytesMut::new(),
+            train: Train::new(),
+            aboard: Vec::new(),
             node,
         };
         let result = turns.until_the_end();
@@ -267,10 +273,13 @@ where
         for (to, message) in leaving.drain(..) {
             self.send(now, to, &message);
         }
+        self.depart(now);
         self.leaving = leaving;
         Ok(())
     }
 
+    /// Lets a message join those that leave together; what it cannot join leaves
+    /// ahead of it, so the order stays.
     fn send(&mut self, now: Time, to: Address, message: &Message) {
         let group = |role| self.node.config.groups.of(role);
         let address = match to {
@@ -289,15 +298,53 @@ where
             message,
             &mut self.datagram,
         );
-        match self.node.sockets.send(&self.datagram, address) {
-            Ok(()) => self.statistics.sent(message.name()),
-            Err(error) => self.not_sent(now, address, message, &error),
+        let longest = self.node.sockets.longest_train();
+        if !self.train.join(&self.datagram, address, longest) {
+            self.depart(now);
+            self.train.begin(&mut self.datagram, address);
+        }
+        self.aboard.push(message.name());
+    }
+
+    /// Sends what waits to leave together.
+    fn depart(&mut self, now: Time) {
+        let together = match self.train.count() {
+            0 => return,
+            1 => false,
+            _ => self.node.sockets.send_train(&self.train).is_ok(),
+        };
+        let mut failed = Vec::new();
+        for (name, datagram) in self.aboard.drain(..).zip(self.train.datagrams()) {
+            // What went wrong for all of them may not for each.
+            let sent = together
+                || match self.node.sockets.send(datagram, self.train.to()) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        failed.push((name, datagram.len(), error));
+                        false
+                    }
+                };
+            if sent {
+                self.statistics.sent(name);
+            }
+        }
+        let to = self.train.to();
+        self.train.clear();
+        for (name, length, error) in failed {
+            self.not_sent(now, to, name, length, &error);
         }
     }
 
     /// The protocol takes care of what was not sent, as of anything that gets
     /// lost; the person who could mend the cause is told.
-    fn not_sent(&mut self, now: Time, to: SocketAddrV4, message: &Message, error: &io::Error) {
+    fn not_sent(
+        &mut self,
+        now: Time,
+        to: SocketAddrV4,
+        kind: &str,
+        length: usize,
+        error: &io::Error,
+    ) {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         let (name, hint) = match errno {
             Errno::ENOBUFS => ("ENOBUFS", "the interface's queue is full"),
@@ -312,9 +359,7 @@ where
             _ => ("other", "unexpected"),
         };
         self.statistics.send_failed(name);
-        let length = self.datagram.len();
         self.notices.warn(now, name, || {
-            let kind = message.name();
             format!("cannot send a {kind} of {length} bytes to {to}: {error}: {hint}; going on")
         });
     }
