@@ -103,6 +103,50 @@ pub fn encode(
     buffer: &mut BytesMut,
 ) {
     let start = buffer.len();
+    encode_header(scope, sender, sequence, buffer);
+    message.encode_into(buffer);
+    let tag = tag(&buffer[start..], &[]);
+    buffer.put_slice(&tag);
+}
+
+/// A datagram in the parts that it is sent from: bytes that are large and there
+/// already need not be copied to stand behind the fields.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Header and fields.
+    pub head: BytesMut,
+    /// The payloads, in their order.
+    pub payloads: Vec<Bytes>,
+    /// What ends it.
+    pub tag: [u8; TAG],
+}
+
+impl Parts {
+    /// Bytes of the whole datagram.
+    pub fn length(&self) -> usize {
+        let payloads: usize = self.payloads.iter().map(Bytes::len).sum();
+        self.head.len() + payloads + TAG
+    }
+}
+
+/// Puts a datagram into `parts`, which are emptied first.
+pub fn encode_parts(
+    scope: &Scope,
+    sender: ProcessId,
+    sequence: u64,
+    message: &Message,
+    parts: &mut Parts,
+) {
+    parts.head.clear();
+    parts.payloads.clear();
+    encode_header(scope, sender, sequence, &mut parts.head);
+    message.encode_fields_into(&mut parts.head);
+    message.each_payload(&mut |payload| parts.payloads.push(payload.bytes().clone()));
+    parts.tag = tag(&parts.head, &parts.payloads);
+}
+
+fn encode_header(scope: &Scope, sender: ProcessId, sequence: u64, buffer: &mut BytesMut) {
+    let start = buffer.len();
     buffer.put_slice(&MAGIC);
     buffer.put_u8(VERSION);
     buffer.put_u8(KIND_MESSAGE);
@@ -113,9 +157,6 @@ pub fn encode(
     buffer.put_u64_le(sender.incarnation);
     buffer.put_u64_le(sequence);
     debug_assert_eq!(buffer.len() - start, HEADER);
-    message.encode_into(buffer);
-    let tag = tag(&buffer[start..]);
-    buffer.put_slice(&tag);
 }
 
 /// Takes a datagram apart, or says why not.
@@ -131,7 +172,7 @@ pub fn decode(scope: &Scope, datagram: Bytes) -> Result<Datagram, Reject> {
         return Err(Reject::Cluster);
     }
     let end = datagram.len() - TAG;
-    if datagram[end..] != tag(&datagram[..end]) && !mutant(Mutant::TagNotChecked) {
+    if datagram[end..] != tag(&datagram[..end], &[]) && !mutant(Mutant::TagNotChecked) {
         return Err(Reject::Tag);
     }
     let role = *Role::ALL
@@ -156,13 +197,16 @@ pub fn decode(scope: &Scope, datagram: Bytes) -> Result<Datagram, Reject> {
     })
 }
 
-/// The tag of these bytes.
-fn tag(bytes: &[u8]) -> [u8; TAG] {
-    let bytes = match mutant(Mutant::TagOfHeaderOnly) {
-        true => &bytes[..HEADER],
-        false => bytes,
+/// The tag of these bytes, and of those behind them.
+fn tag(bytes: &[u8], behind: &[Bytes]) -> [u8; TAG] {
+    let (bytes, behind) = match mutant(Mutant::TagOfHeaderOnly) {
+        true => (&bytes[..HEADER], &[][..]),
+        false => (bytes, behind),
     };
+    let sum = behind.iter().fold(crc32c::crc32c(bytes), |sum, part| {
+        crc32c::crc32c_append(sum, part)
+    });
     let mut tag = [0; TAG];
-    tag[..4].copy_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
+    tag[..4].copy_from_slice(&sum.to_le_bytes());
     tag
 }

@@ -19,40 +19,9 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::facts::Facts;
+use super::formation::Formation;
 use super::latencies::{add_file, latencies};
 use super::{Child, Contestant, Excuse, Load, Outcome, Pace};
-
-/// Who takes part, and what differs from the configuration that ships.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Formation {
-    /// Its name in tables.
-    pub name: &'static str,
-    /// How many proposers, acceptors and learners.
-    pub proposers: u16,
-    /// See `proposers`.
-    pub acceptors: u16,
-    /// See `proposers`.
-    pub learners: u16,
-    /// Further lines of the configuration.
-    pub lines: &'static str,
-    /// What every process does to the datagrams it receives, as `--faults` has it.
-    pub faults: Option<&'static str>,
-    /// Whether the last learner is stopped while the others are watched.
-    pub one_stopped: bool,
-}
-
-impl Formation {
-    /// Two proposers, three acceptors, two learners, nothing special.
-    pub const BASE: Formation = Formation {
-        name: "paxcast",
-        proposers: 2,
-        acceptors: 3,
-        learners: 2,
-        lines: "",
-        faults: None,
-        one_stopped: false,
-    };
-}
 
 /// Our cluster, of some formation.
 #[derive(Debug)]

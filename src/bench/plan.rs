@@ -6,7 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::cluster::{Cluster, Formation};
+use super::cluster::Cluster;
+use super::formation::{FORMATIONS, Formation};
 use super::ratio::{Figure, Side};
 use super::report::number;
 use super::{Chain, Contestant, Corosync, Disk, Etcd, Load, Pace, Packets, Programs, Redis, chain};
@@ -60,56 +61,13 @@ pub struct Plan {
 /// The sizes of values that are compared.
 const SIZES: [usize; 4] = [64, 1024, 8192, 65_536];
 
-/// Values under way at each client where as much as possible is to be delivered.
-const MANY: usize = 4096;
+/// Values under way at each client where as much as possible is to be delivered,
+/// and the most bytes of them: enough that nobody waits for the client, also where
+/// datagrams are lost.
+const MANY: (usize, usize) = (16_384, 32 << 20);
 
 /// Values a second, of all clients together, where nothing else is said.
 pub const RATES: [f64; 8] = [1e3, 1e4, 5e4, 1e5, 2.5e5, 5e5, 7.5e5, 1e6];
-
-/// Our clusters that differ from the base case in one thing.
-pub const FORMATIONS: [Formation; 9] = [
-    Formation::BASE,
-    Formation {
-        name: "ethernet",
-        lines: "datagram 1472",
-        ..Formation::BASE
-    },
-    Formation {
-        name: "loss",
-        faults: Some("drop=0.1"),
-        ..Formation::BASE
-    },
-    Formation {
-        name: "stopped",
-        one_stopped: true,
-        ..Formation::BASE
-    },
-    Formation {
-        name: "1-proposer",
-        proposers: 1,
-        ..Formation::BASE
-    },
-    Formation {
-        name: "3-proposers",
-        proposers: 3,
-        ..Formation::BASE
-    },
-    Formation {
-        name: "5-acceptors",
-        acceptors: 5,
-        ..Formation::BASE
-    },
-    Formation {
-        name: "1-learner",
-        learners: 1,
-        ..Formation::BASE
-    },
-    Formation {
-        name: "4-learners",
-        learners: 4,
-        ..Formation::BASE
-    },
-];
 
 /// Everybody who can take part; ours run the executables in this directory.
 pub fn contestants(executables: Option<&PathBuf>) -> Vec<Box<dyn Contestant>> {
@@ -318,7 +276,7 @@ impl Plan {
 
     /// Every number of values under way, and every rate.
     fn add_paces(&mut self, duration: Duration, rates: &[f64]) {
-        for outstanding in [1, 16, 256, MANY] {
+        for outstanding in [1, 16, 256, 4096] {
             let clients = if outstanding == 1 { 1 } else { 2 };
             let load = Load {
                 pace: Pace::Outstanding(outstanding),
@@ -498,7 +456,7 @@ fn full(bytes: usize, duration: Duration) -> Load {
     Load {
         bytes,
         clients: 2,
-        pace: Pace::Outstanding(MANY),
+        pace: Pace::Outstanding(MANY.0.min(MANY.1 / bytes)),
         duration,
         durable: false,
     }

@@ -8,8 +8,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::cluster::{Cluster, Formation};
+use super::cluster::Cluster;
 use super::failover::Failover;
+use super::formation::Formation;
 use super::machine::Machine;
 use super::plan::{Plan, contestants};
 use super::ratio::{Ratio, Spread};

@@ -16,14 +16,17 @@
 //! A large one is asked for, what the kernel gave is read back, and the kernel's
 //! own count of what it threw away (`SO_RXQ_OVFL`) is in the statistics.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 
 use bytes::{Bytes, BytesMut};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
+};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
 use super::blocks::Blocks;
@@ -33,6 +36,7 @@ use super::interface::Interface;
 use super::segments::{self, Train};
 use crate::config::Config;
 use crate::protocol::Role;
+use crate::wire::Parts;
 
 /// The sockets of one process.
 #[derive(Debug)]
@@ -219,6 +223,29 @@ impl Multicast {
             match self.inlets[0].socket.send_to(bytes, to) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result.map(drop),
+            }
+        }
+    }
+
+    /// Sends one datagram from its parts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Multicast::send`].
+    pub fn send_parts(&self, parts: &Parts, to: SocketAddrV4) -> io::Result<()> {
+        let payloads = parts.payloads.iter().map(|payload| &payload[..]);
+        let slices: Vec<IoSlice> = iter::once(&parts.head[..])
+            .chain(payloads)
+            .chain(iter::once(&parts.tag[..]))
+            .map(IoSlice::new)
+            .collect();
+        let address = SockaddrIn::from(to);
+        let socket = self.inlets[0].socket.as_raw_fd();
+        loop {
+            calls::add(1);
+            match sendmsg(socket, &slices, &[], MsgFlags::empty(), Some(&address)) {
+                Err(Errno::EINTR) => {}
+                result => return result.map(drop).map_err(io::Error::from),
             }
         }
     }

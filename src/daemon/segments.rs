@@ -40,6 +40,9 @@ pub struct Train {
 }
 
 impl Train {
+    /// A datagram of so many bytes never leaves with others.
+    pub const LONE: usize = MOST / 2;
+
     /// With nothing aboard.
     pub fn new() -> Train {
         Train {
@@ -60,7 +63,7 @@ impl Train {
             && self.bytes.len() + length <= MOST
             // Two of them would leave in two calls, and a receiver hands a
             // large one on as it is, if it is alone.
-            && 2 * self.size <= MOST
+            && self.size <= Self::LONE
     }
 
     /// Takes a datagram aboard if it can leave with the others, and says so.

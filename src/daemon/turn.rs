@@ -19,8 +19,8 @@ use super::segments::Train;
 use super::signals::Wish;
 use super::statistics::Statistics;
 use super::{Ending, Flow, World};
-use crate::protocol::{Address, Message, Outbox, Output, Process, ProcessId, Time};
-use crate::wire::{self, Datagram, Reject};
+use crate::protocol::{Address, Message, Outbox, Output, Payloads, Process, ProcessId, Time};
+use crate::wire::{self, Datagram, Parts, Reject};
 
 /// A role, its world, and what keeps them going.
 pub struct Turns<P: Process, W> {
@@ -38,6 +38,7 @@ pub struct Turns<P: Process, W> {
     /// Messages of this turn, until its events are durable.
     leaving: Vec<(Address, Message)>,
     datagram: BytesMut,
+    parts: Parts,
     /// Datagrams that leave together, and what each of them is.
     train: Train,
     aboard: Vec<&'static str>,
@@ -51,6 +52,10 @@ where
     /// Datagrams that one socket may have in one turn, so that no flood on one
     /// group keeps the others, or the answers, waiting.
     const SHARE: usize = 256;
+
+    /// From so many parts a datagram is still sent as it lies; the kernel takes a
+    /// thousand, but many small ones are copied sooner than listed.
+    const MOST_PARTS: usize = 16;
 
     /// Bytes that one socket may have in one turn; bounds what a turn can add
     /// to any queue.
@@ -79,6 +84,7 @@ where
             sequence: 0,
             leaving: Vec::new(),
             datagram: BytesMut::new(),
+            parts: Parts::default(),
             train: Train::new(),
             aboard: Vec::new(),
             node,
@@ -290,6 +296,15 @@ where
                 .unwrap_or_else(|| group(process.role)),
         };
         self.sequence += 1;
+        let (mut payloads, mut bytes) = (0, 0);
+        message.each_payload(&mut |payload| {
+            payloads += 1;
+            bytes += payload.len();
+        });
+        if bytes >= Train::LONE && payloads <= Self::MOST_PARTS {
+            self.depart(now);
+            return self.send_alone(now, address, message);
+        }
         self.datagram.clear();
         wire::encode(
             &self.node.scope,
@@ -304,6 +319,19 @@ where
             self.train.begin(&mut self.datagram, address);
         }
         self.aboard.push(message.name());
+    }
+
+    /// Sends a large message from where its bytes are.
+    fn send_alone(&mut self, now: Time, to: SocketAddrV4, message: &Message) {
+        let (scope, me, sequence) = (&self.node.scope, self.node.me, self.sequence);
+        wire::encode_parts(scope, me, sequence, message, &mut self.parts);
+        let name = message.name();
+        match self.node.sockets.send_parts(&self.parts, to) {
+            Ok(()) => self.statistics.sent(name),
+            Err(error) => self.not_sent(now, to, name, self.parts.length(), &error),
+        }
+        // They may be the last to hold the memory of a block.
+        self.parts.payloads.clear();
     }
 
     /// Sends what waits to leave together.

@@ -150,11 +150,15 @@ pub trait Payloads: Serialize + for<'de> Deserialize<'de> {
     /// Calls `visit` with every payload, to be changed, in the order of the fields.
     fn each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload));
 
+    /// Appends the fields to `buffer`: all that stands ahead of the payloads.
+    fn encode_fields_into(&self, buffer: &mut BytesMut) {
+        let buf = std::mem::take(buffer);
+        *buffer = postcard::to_extend(self, buf).expect("writing to memory cannot fail");
+    }
+
     /// Appends the encoding to `buffer`.
     fn encode_into(&self, buffer: &mut BytesMut) {
-        let buf = std::mem::take(buffer);
-        let fields = postcard::to_extend(self, buf).expect("writing to memory cannot fail");
-        *buffer = fields;
+        self.encode_fields_into(buffer);
         self.each_payload(&mut |payload| buffer.put_slice(payload.bytes()));
     }
 
