@@ -216,6 +216,23 @@ fn compare(name: &str, lines: &[String]) {
     );
 }
 
+/// What is sent in parts is, byte for byte, what is sent in one piece.
+#[test]
+fn a_datagram_in_parts_is_the_same_datagram() {
+    let mut parts = wire::Parts::default();
+    for message in messages() {
+        wire::encode_parts(&SCOPE, SENDER, 77, &message, &mut parts);
+        let payloads = parts.payloads.iter().map(|payload| &payload[..]);
+        let all: Vec<&[u8]> = [&parts.head[..]]
+            .into_iter()
+            .chain(payloads)
+            .chain([&parts.tag[..]])
+            .collect();
+        assert_eq!(all.concat(), datagram(&message), "{}", message.name());
+        assert_eq!(parts.length(), datagram(&message).len());
+    }
+}
+
 #[test]
 fn datagrams_keep_their_bytes() {
     let lines: Vec<String> = messages()

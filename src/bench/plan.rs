@@ -104,7 +104,8 @@ impl Plan {
     /// The ratios that say most, and what they need.
     fn compare(&mut self, duration: Duration) {
         let many = full(64, duration);
-        let large = full(8192, duration);
+        // Processes whose memory has not filled up once are measured growing.
+        let large = full(8192, duration.max(Duration::from_millis(1200)));
         let single = one(64, duration);
         let base = self.row("paxcast", many);
         let durable_base = self.row("paxcast", durable(many));
