@@ -38,7 +38,7 @@ impl Formation {
 }
 
 /// Our clusters that differ from the base case in one thing.
-pub const FORMATIONS: [Formation; 9] = [
+pub const FORMATIONS: [Formation; 10] = [
     Formation::BASE,
     Formation {
         name: "ethernet",
@@ -48,6 +48,11 @@ pub const FORMATIONS: [Formation; 9] = [
     Formation {
         name: "loss",
         faults: Some("drop=0.1"),
+        ..Formation::BASE
+    },
+    Formation {
+        name: "long-memory",
+        lines: "",
         ..Formation::BASE
     },
     Formation {

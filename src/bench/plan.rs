@@ -310,14 +310,13 @@ impl Plan {
             }
         }
         // It is the learner that comes back that has to be seen to catch up.
-        let stopped = self.row(
-            "stopped",
-            Load {
-                duration: duration.max(Duration::from_secs(10)),
-                ..load
-            },
-        );
-        let base = self.row("paxcast", load);
+        let long = Load {
+            duration: duration.max(Duration::from_secs(10)),
+            ..load
+        };
+        let stopped = self.row("stopped", long);
+        // Acceptors must remember what it missed, and that has its price.
+        let base = self.row("long-memory", long);
         self.ratio(
             "stopped_64",
             Figure::Values,
