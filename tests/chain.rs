@@ -27,7 +27,11 @@ fn chain(shape: Shape, packing: Packing) -> Chain {
 
 fn carries(chain: &mut Chain, load: &Load) -> Outcome {
     let outcome = chain.measure(load).expect("nothing is lost");
-    assert!(outcome.values > 0, "{load:?}: {outcome:?}");
+    assert!(
+        outcome.values > 0,
+        "{load:?}: nothing in {} s",
+        outcome.seconds
+    );
     assert!(outcome.seconds >= load.duration.as_secs_f64());
     assert_eq!(outcome.drops, Some(0), "{load:?}");
     assert!(outcome.processor.is_some());

@@ -40,6 +40,8 @@ struct Known {
     settled: u64,
     /// What was settled since it was last told.
     untold: usize,
+    /// The last train that was settled ends inside a value.
+    midway: bool,
     changed: bool,
 }
 
@@ -118,9 +120,13 @@ impl Tally {
             let entry = self.entries.pop_front().expect("one was there");
             self.ahead -= 1;
             let known = known(&mut self.clients, &mut self.changed, entry.client);
+            let ends = entry.through > known.settled;
             known.settled = entry.through;
             known.untold += entry.cost;
-            tell |= known.untold >= self.step;
+            // One value may be all that a client has room for: it waits for the
+            // last piece to be told, however little that is.
+            tell |= known.untold >= self.step || (ends && known.midway);
+            known.midway = !ends;
         }
         tell
     }
@@ -204,6 +210,21 @@ mod tests {
         assert!(tally.advance(false), "that is");
         assert_eq!(tally.progress().collect::<Vec<_>>(), [progress(31, 31)]);
         assert_eq!(tally.lost(), 0);
+    }
+
+    #[test]
+    fn the_last_piece_of_a_value_is_told_whatever_it_weighs() {
+        let mut tally = Tally::new(3, 32_000);
+        for number in 1..=3 {
+            let through = u64::from(number == 3);
+            tally.values(&head(number, 4, through), &head(number, 4, through), 600);
+            (1..=3).for_each(|acceptor| tally.vote(acceptor, number));
+            // The second makes a thousand; the third is the last.
+            assert_eq!(tally.advance(false), number > 1, "{number}");
+            if number > 1 {
+                assert_eq!(tally.progress().count(), 1);
+            }
+        }
     }
 
     #[test]
