@@ -33,6 +33,7 @@
 //! | 2 | [`wire`] | datagrams: header, message, tag |
 //! | 2 | [`storage`] | the acceptor's log on a disk |
 //! | 2 | [`config`] | `paxos.conf` |
+//! | 2 | [`service`] | what stands on the log: deterministic state machines, such as a key-value store |
 //! | 3 | [`daemon`] | the real world: sockets, timers, signals, standard input and output |
 //! | 3 | [`sim`] | the other world: virtual time, a lossy network, crashing disks, and checkers |
 //! | 3 | [`mod@bench`] | the measuring world: real processes beside what others built, and the bare machine |
@@ -45,6 +46,7 @@ pub mod bench;
 pub mod config;
 pub mod daemon;
 pub mod protocol;
+pub mod service;
 pub mod sim;
 pub mod storage;
 pub mod wire;

@@ -1,0 +1,390 @@
+//! The keys with their values, and every sum over them, kept together.
+//!
+//! Whatever changes an entry goes through [`Keyspace::put`], [`Keyspace::change`]
+//! or [`Keyspace::remove`], so the bytes in use, the deadlines and the digest
+//! always belong to what is there.
+//!
+//! # Two ways in
+//!
+//! A key is *found* by a hash table, whose seed is chance so that nobody can
+//! prepare keys that collide. Keys are *walked* by their birth, a number that
+//! each key gets when it is created: the same at every replica, and no walk ever
+//! sees the table's order. A birth also makes a cursor that stays good while keys
+//! come and go, for what is created during a walk comes last.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::limits::Limits;
+use super::reply::Refusal;
+use crate::service::Place;
+
+/// All keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keyspace {
+    entries: HashMap<Arc<[u8]>, Entry>,
+    births: BTreeMap<u64, Arc<[u8]>>,
+    deadlines: BTreeSet<(NonZeroU64, u64)>,
+    /// The birth of the latest key.
+    born: u64,
+    bytes: usize,
+    sum: u64,
+}
+
+/// What belongs to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    value: Vec<u8>,
+    /// The value's checksum, so that changing anything else need not read it.
+    checksum: u32,
+    version: Place,
+    birth: u64,
+    deadline: Option<NonZeroU64>,
+}
+
+impl Entry {
+    /// The value.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// Where it was changed last.
+    pub fn version(&self) -> Place {
+        self.version
+    }
+
+    /// Which key of all it is that was ever created.
+    pub fn birth(&self) -> u64 {
+        self.birth
+    }
+
+    /// When its time is over, in milliseconds since 1970.
+    pub fn deadline(&self) -> Option<NonZeroU64> {
+        self.deadline
+    }
+
+    /// Whether it is still there at this time.
+    pub fn lives_at(&self, time: u64) -> bool {
+        self.deadline.is_none_or(|deadline| deadline.get() > time)
+    }
+
+    /// Replaces the value.
+    pub fn set_value(&mut self, value: &[u8]) {
+        // A large block is not kept for a small value.
+        if self.value.capacity() / 2 > value.len() {
+            self.value = value.to_vec();
+        } else {
+            self.value.clear();
+            self.value.extend_from_slice(value);
+        }
+        self.checksum = crc32c::crc32c(value);
+    }
+
+    /// Adds to the value's end.
+    pub fn append(&mut self, more: &[u8]) {
+        self.value.extend_from_slice(more);
+        self.checksum = crc32c::crc32c_append(self.checksum, more);
+    }
+
+    /// What this entry adds to the digest.
+    fn fingerprint(&self, key: &[u8]) -> u64 {
+        [
+            u64::from(crc32c::crc32c(key)) << 32 | u64::from(self.checksum),
+            self.value.len() as u64,
+            self.version.0,
+            self.birth,
+            self.deadline.map_or(0, NonZeroU64::get),
+        ]
+        .into_iter()
+        .fold(key.len() as u64, mix)
+    }
+
+    fn bytes(&self, key: &[u8]) -> usize {
+        key.len() + self.value.len() + Limits::OVERHEAD
+    }
+}
+
+/// Takes one more number into a digest. Multiplying to twice the width and
+/// folding the halves lets every bit reach every other.
+pub fn mix(digest: u64, number: u64) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    const OTHER: u64 = 0xd1b5_4a32_d192_ed03;
+    let wide = u128::from(digest.rotate_left(23) ^ number ^ ODD) * u128::from(OTHER);
+    (wide >> 64) as u64 ^ (wide as u64).wrapping_add(number)
+}
+
+impl Keyspace {
+    /// What is there under this key, whether or not its time is over.
+    pub fn find(&self, key: &[u8]) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// How many keys are there, those whose time is over among them.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes in use, as they count towards the limit.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many keys have a time to live.
+    pub fn mortal(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// How many keys are there whose time is over.
+    pub fn dead_at(&self, time: u64) -> usize {
+        self.due(time).count()
+    }
+
+    /// The birth of the latest key that was ever created.
+    pub fn born(&self) -> u64 {
+        self.born
+    }
+
+    /// The keys' part of the digest; does not depend on any order.
+    pub fn digest(&self) -> u64 {
+        let digest = mix(self.sum, self.entries.len() as u64);
+        mix(digest, self.born)
+    }
+
+    /// Whether so many more keys and bytes are within the limits.
+    ///
+    /// # Errors
+    ///
+    /// When they are not.
+    pub fn room(&self, limits: &Limits, keys: usize, bytes: usize) -> Result<(), Refusal> {
+        let full = self.entries.len() + keys > limits.keys || self.bytes + bytes > limits.bytes;
+        if full { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// Creates a key, which must not be there.
+    pub fn put(&mut self, key: &[u8], value: &[u8], version: Place, deadline: Option<NonZeroU64>) {
+        self.born += 1;
+        let entry = Entry {
+            value: value.to_vec(),
+            checksum: crc32c::crc32c(value),
+            version,
+            birth: self.born,
+            deadline,
+        };
+        self.insert(Arc::from(key), entry);
+    }
+
+    /// Puts an entry back as it was; its birth must be new.
+    pub fn revive(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        version: Place,
+        birth: u64,
+        deadline: Option<NonZeroU64>,
+    ) {
+        self.born = self.born.max(birth);
+        let entry = Entry {
+            value: value.to_vec(),
+            checksum: crc32c::crc32c(value),
+            version,
+            birth,
+            deadline,
+        };
+        self.insert(Arc::from(key), entry);
+    }
+
+    /// So many keys were created, whether or not they are still there.
+    pub fn set_born(&mut self, born: u64) {
+        self.born = self.born.max(born);
+    }
+
+    fn insert(&mut self, key: Arc<[u8]>, entry: Entry) {
+        self.bytes += entry.bytes(&key);
+        self.sum = self.sum.wrapping_add(entry.fingerprint(&key));
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.insert((deadline, entry.birth));
+        }
+        self.births.insert(entry.birth, Arc::clone(&key));
+        let before = self.entries.insert(key, entry);
+        assert!(before.is_none(), "a key was created twice");
+    }
+
+    /// Changes what is there under a key, if anything is; it is of `version` then.
+    pub fn change<T>(
+        &mut self,
+        key: &[u8],
+        version: Place,
+        change: impl FnOnce(&mut Entry, &mut Option<NonZeroU64>) -> T,
+    ) -> Option<T> {
+        let entry = self.entries.get_mut(key)?;
+        self.bytes -= entry.bytes(key);
+        self.sum = self.sum.wrapping_sub(entry.fingerprint(key));
+        let mut deadline = entry.deadline;
+        let outcome = change(entry, &mut deadline);
+        if deadline != entry.deadline {
+            if let Some(old) = entry.deadline {
+                self.deadlines.remove(&(old, entry.birth));
+            }
+            if let Some(new) = deadline {
+                self.deadlines.insert((new, entry.birth));
+            }
+            entry.deadline = deadline;
+        }
+        entry.version = version;
+        self.bytes += entry.bytes(key);
+        self.sum = self.sum.wrapping_add(entry.fingerprint(key));
+        Some(outcome)
+    }
+
+    /// Takes a key away; gives what was there.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.births.remove(&entry.birth);
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.remove(&(deadline, entry.birth));
+        }
+        self.bytes -= entry.bytes(key);
+        self.sum = self.sum.wrapping_sub(entry.fingerprint(key));
+        Some(entry)
+    }
+
+    /// Takes all keys away; births go on from where they are.
+    pub fn clear(&mut self) {
+        *self = Keyspace {
+            born: self.born,
+            ..Keyspace::default()
+        };
+    }
+
+    /// The births of keys whose time is over.
+    fn due(&self, time: u64) -> impl Iterator<Item = u64> + '_ {
+        let last = NonZeroU64::new(time).map(|time| (time, u64::MAX));
+        last.map(|last| self.deadlines.range(..=last))
+            .into_iter()
+            .flatten()
+            .map(|(_, birth)| *birth)
+    }
+
+    /// Removes keys whose time is over, at most so many.
+    pub fn sweep(&mut self, time: u64, most: usize) {
+        for _ in 0..most {
+            let Some(birth) = self.due(time).next() else {
+                return;
+            };
+            let key = Arc::clone(&self.births[&birth]);
+            self.remove(&key);
+        }
+    }
+
+    /// Walks over the keys from this birth on until told to stop; says what it
+    /// was stopped with.
+    pub fn walk<'a, T>(
+        &'a self,
+        from: u64,
+        mut visit: impl FnMut(&'a [u8], &'a Entry) -> ControlFlow<T>,
+    ) -> Option<T> {
+        for key in self.births.range(from..).map(|(_, key)| key) {
+            if let ControlFlow::Break(with) = visit(key, &self.entries[key]) {
+                return Some(with);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deadline(time: u64) -> Option<NonZeroU64> {
+        NonZeroU64::new(time)
+    }
+
+    #[test]
+    fn what_comes_and_goes_leaves_nothing_but_the_count_of_births() {
+        let mut keys = Keyspace::default();
+        for n in 0..100u64 {
+            let key = n.to_string();
+            keys.put(key.as_bytes(), &[7; 30], Place(n), deadline(n));
+            keys.change(key.as_bytes(), Place(n + 1), |entry, deadline| {
+                entry.append(b"more");
+                *deadline = NonZeroU64::new(1000 + n);
+            });
+        }
+        assert_eq!((keys.len(), keys.mortal()), (100, 100));
+        assert_eq!(keys.bytes(), 10 + 90 * 2 + 100 * (34 + Limits::OVERHEAD));
+        assert_eq!(keys.dead_at(1009), 10);
+        keys.sweep(1009, 4);
+        assert_eq!((keys.len(), keys.dead_at(1009)), (96, 6));
+        keys.sweep(u64::MAX, 1000);
+        let mut empty = Keyspace::default();
+        empty.set_born(100);
+        assert_eq!(keys, empty);
+        assert_eq!(keys.digest(), empty.digest());
+    }
+
+    #[test]
+    fn every_part_of_an_entry_is_in_the_digest() {
+        let make = |key: &[u8], value: &[u8], version, birth, end| {
+            let mut keys = Keyspace::default();
+            keys.revive(key, value, Place(version), birth, deadline(end));
+            keys.set_born(9);
+            keys.digest()
+        };
+        let all = [
+            make(b"k", b"v", 1, 1, 0),
+            make(b"l", b"v", 1, 1, 0),
+            make(b"k", b"w", 1, 1, 0),
+            make(b"k", b"", 1, 1, 0),
+            make(b"k", b"v", 2, 1, 0),
+            make(b"k", b"v", 1, 2, 0),
+            make(b"k", b"v", 1, 1, 5),
+            Keyspace::default().digest(),
+        ];
+        let distinct: BTreeSet<u64> = all.into_iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_it_stopped_though_keys_come_and_go() {
+        let mut keys = Keyspace::default();
+        for n in 0..10u8 {
+            keys.put(&[n], b"", Place(1), None);
+        }
+        let mut seen = Vec::new();
+        let mut from = 0;
+        loop {
+            let mut left = 3;
+            let stopped = keys.walk(from, |key, entry| {
+                if left == 0 {
+                    return ControlFlow::Break(entry.birth());
+                }
+                left -= 1;
+                seen.push(key[0]);
+                ControlFlow::Continue(())
+            });
+            let Some(next) = stopped else { break };
+            from = next;
+            // One that was seen goes, the one that comes next goes, one comes back.
+            keys.remove(&[0]);
+            keys.remove(&[3]);
+            if keys.find(&[1]).is_none() {
+                keys.put(&[1], b"", Place(2), None);
+            }
+        }
+        assert_eq!(seen, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_small_value_does_not_hold_a_large_block() {
+        let mut keys = Keyspace::default();
+        keys.put(b"k", &[1; 100_000], Place(1), None);
+        keys.change(b"k", Place(2), |entry, _| entry.set_value(b"small"));
+        assert!(
+            keys.find(b"k")
+                .is_some_and(|entry| entry.value.capacity() < 100)
+        );
+    }
+}
