@@ -8,12 +8,13 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, fallocate};
 
+use super::pages::{BLOCK, is_aligned};
 use super::{Disk, StorageError};
 
 /// The file that is locked; it holds the process id of its last holder.
@@ -32,6 +33,8 @@ pub struct Directory {
     path: PathBuf,
     /// Most recently used last.
     open: VecDeque<OpenFile>,
+    /// Writes of whole blocks go around the system's cache, see [`pages`](super::pages).
+    direct: bool,
     _lock: Flock<File>,
 }
 
@@ -39,6 +42,8 @@ pub struct Directory {
 struct OpenFile {
     name: String,
     file: File,
+    /// The same, around the system's cache.
+    direct: Option<File>,
     /// Holds writes not yet synced: closing it could lose the news that they failed.
     written: bool,
 }
@@ -63,6 +68,7 @@ impl Directory {
         Ok(Directory {
             path: path.to_owned(),
             open: VecDeque::new(),
+            direct: true,
             _lock: lock(path)?,
         })
     }
@@ -106,6 +112,24 @@ impl Directory {
         Ok(self.open.back_mut().expect("just put there"))
     }
 
+    /// Writes around the system's cache. What is cached of the place is dropped,
+    /// so that reading through the cache stays true.
+    fn write_around(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path.join(name);
+        let open = self.file(name)?;
+        let direct = match &open.direct {
+            Some(direct) => direct,
+            None => open.direct.insert(
+                OpenOptions::new()
+                    .write(true)
+                    .custom_flags(OFlag::O_DIRECT.bits())
+                    .open(path)?,
+            ),
+        };
+        open.written = true;
+        direct.write_all_at(bytes, offset)
+    }
+
     fn keep(&mut self, name: &str, file: File) {
         if self.open.len() >= MOST_OPEN {
             let idle = self.open.iter().position(|open| !open.written);
@@ -114,6 +138,7 @@ impl Directory {
         self.open.push_back(OpenFile {
             name: name.to_owned(),
             file,
+            direct: None,
             written: false,
         });
     }
@@ -166,6 +191,13 @@ impl Disk for Directory {
     }
 
     fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.direct && is_aligned(offset, bytes) {
+            match self.write_around(name, offset, bytes) {
+                // Not every file system can; it is asked only once.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.direct = false,
+                result => return result,
+            }
+        }
         let open = self.file(name)?;
         open.written = true;
         open.file.write_all_at(bytes, offset)
@@ -196,6 +228,10 @@ impl Disk for Directory {
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.open.retain(|open| open.name != name);
         fs::remove_file(self.path.join(name))
+    }
+
+    fn block(&self) -> usize {
+        BLOCK
     }
 
     fn locate(&self, name: &str) -> String {

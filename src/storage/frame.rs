@@ -97,33 +97,49 @@ pub fn frame_length(length: usize) -> usize {
     HEADER + length.next_multiple_of(ALIGNMENT)
 }
 
-/// Appends a frame to `buffer`; an empty body makes a seal.
-pub fn write(store: u64, position: u64, synced_through: u64, body: &[u8], buffer: &mut BytesMut) {
-    let length = u32::try_from(body.len()).expect("a body is limited by its segment");
-    let start = buffer.len();
-    let whole = frame_length(body.len());
-    buffer.reserve(whole);
+/// Makes a frame of a body: its fields, and the payloads behind them; no body
+/// makes a seal. `frame` has the body's [`frame_length`]; what it held before does
+/// not matter.
+pub fn write(
+    store: u64,
+    position: u64,
+    synced_through: u64,
+    fields: &[u8],
+    payloads: &[Bytes],
+    frame: &mut [u8],
+) {
+    let bytes = fields.len() + payloads.iter().map(Bytes::len).sum::<usize>();
+    let length = u32::try_from(bytes).expect("a body is limited by its segment");
+    assert_eq!(frame.len(), frame_length(bytes), "a frame of another body");
     for salt in 0..SALTS {
-        buffer.truncate(start);
-        buffer.put_bytes(0, HEADER);
-        buffer.put_slice(body);
-        buffer.put_bytes(0, whole - HEADER - body.len());
-        let frame = &mut buffer[start..];
+        let mut rest = &mut frame[HEADER..];
+        rest.put_slice(fields);
+        for payload in payloads {
+            rest.put_slice(payload);
+        }
+        rest.fill(0);
         let strong = apply(mask(store, position, salt), &mut frame[HEADER..]);
         let body_crc = crc32c::crc32c(&frame[HEADER..]);
-        let mut fields = &mut frame[..HEADER];
-        fields.put_u32_le(length);
-        fields.put_u32_le(0);
-        fields.put_u64_le(position);
-        fields.put_u64_le(synced_through);
-        fields.put_u32_le(body_crc);
-        fields.put_u32_le(salt);
+        let mut header = &mut frame[..HEADER];
+        header.put_u32_le(length);
+        header.put_u32_le(0);
+        header.put_u64_le(position);
+        header.put_u64_le(synced_through);
+        header.put_u32_le(body_crc);
+        header.put_u32_le(salt);
         let crc = header_crc(store, &frame[..HEADER]);
         frame[4..8].copy_from_slice(&crc.to_le_bytes());
         if strong && is_strong(u64::from(length) | u64::from(crc) << 32) {
             return;
         }
     }
+}
+
+/// The frame that ends a segment.
+pub fn seal(store: u64, position: u64, synced_through: u64) -> [u8; HEADER] {
+    let mut frame = [0; HEADER];
+    write(store, position, synced_through, &[], &[], &mut frame);
+    frame
 }
 
 /// The checksum of a header, over all of it but the checksum's own place.
@@ -163,10 +179,13 @@ fn apply(mask: u64, words: &mut [u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn written(position: u64, body: &[u8]) -> BytesMut {
-        let mut buffer = BytesMut::new();
-        write(7, position, position - 1, body, &mut buffer);
-        buffer
+    /// The body comes in two parts that no word ends with.
+    fn written(position: u64, body: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; frame_length(body.len())];
+        let (front, back) = body.split_at(body.len() / 3);
+        let back = Bytes::copy_from_slice(back);
+        write(7, position, position - 1, front, &[back], &mut frame);
+        frame
     }
 
     #[test]

@@ -8,7 +8,12 @@
 //!
 //! Records are gathered in memory by [`Log::append`] and made durable together by
 //! [`Log::sync`]: one write and one `fdatasync`, however many there are. Segments
-//! are zeroed before they are used, so that the sync has no metadata to write.
+//! are zeroed before they are used, so that the sync has no metadata to write;
+//! but not while so much is written that the zeros would be half of it.
+//!
+//! Whole blocks are written, so that the disk can fetch them from where they are:
+//! what is durable in the first block is written again as it is, and the last one
+//! is filled up with zeros.
 //!
 //! Invariants:
 //!
@@ -18,29 +23,29 @@
 //! - A segment has its final name only when its heading and its zeros are
 //!   durable, and everything in the segments before is; only then is the seal
 //!   put on the one before, and only behind the seal's sync comes the first record.
-//! - Behind the last record there are only zeros.
+//! - Behind the last record there are only zeros, written or not.
 //! - After a failed write or sync nothing is written or answered any more: the
 //!   system may have dropped what it could not write and report success the next
 //!   time.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::index::Index;
 use super::lookup::Reader;
+use super::pages::Pages;
 use super::recovery::{self, Recovered};
 use super::segment::{self, Heading, IDENTITY_FILE, Identity, SECTOR, UNFINISHED_IDENTITY};
 use super::{Disk, StorageError, frame};
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Found, Instance, Lookup, Payloads, Record, Vote};
 
+mod segments;
+
 /// Bytes of a segment, unless told otherwise.
 pub const SEGMENT_LENGTH: u64 = 64 << 20;
 
-/// How much of the next segment is made ready at once.
-const STEP: u64 = 1 << 20;
-
 /// The largest buffer that is kept for the next batch.
-const MOST_KEPT: usize = 1 << 20;
+const MOST_KEPT: usize = 8 << 20;
 
 /// An open log. Dropping it forgets what was appended and not synced.
 #[derive(Debug)]
@@ -48,6 +53,7 @@ pub struct Log<D> {
     disk: D,
     identity: Identity,
     segment_length: u64,
+    block: u64,
     /// The segment that is written, and how far it is.
     end: Place,
     /// Where the next record will go.
@@ -59,6 +65,14 @@ pub struct Log<D> {
     /// Frames to be written, one part per segment; the first goes to `end` and
     /// may be empty.
     parts: Vec<Part>,
+    /// The durable bytes of the block in which `end` lies: they are written again
+    /// with what comes behind them.
+    started: Vec<u8>,
+    /// Memory for the next part.
+    idle: Pages,
+    zeros: Pages,
+    /// Bytes that a sync writes, of late.
+    batch: u64,
     /// What the parts hold, for lookups and the index.
     gathered: Vec<Gathered>,
     /// How much of the next segment is zeroed, if it was begun.
@@ -68,6 +82,7 @@ pub struct Log<D> {
     index: Index,
     reader: Reader,
     scratch: BytesMut,
+    payloads: Vec<Bytes>,
     /// The failure after which nothing goes on.
     closed: Option<String>,
 }
@@ -78,11 +93,16 @@ struct Place {
     offset: u64,
 }
 
-#[derive(Debug, Default)]
+/// What is written to one segment at once: whole blocks, the first of which may
+/// begin with what is durable there.
+#[derive(Debug)]
 struct Part {
-    frames: BytesMut,
-    /// The position of its last record.
-    last: u64,
+    /// Where it goes.
+    from: u64,
+    /// Place for what is durable, and the frames.
+    pages: Pages,
+    /// The position of its last record; nothing while there is none.
+    last: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -160,25 +180,28 @@ impl<D: Disk> Log<D> {
     pub fn append(&mut self, record: &Record) -> Result<(), StorageError> {
         self.check_open()?;
         self.scratch.clear();
-        record.encode_into(&mut self.scratch);
-        let whole = frame::frame_length(self.scratch.len()) as u64;
+        record.encode_fields_into(&mut self.scratch);
+        self.payloads.clear();
+        record.each_payload(&mut |payload| self.payloads.push(payload.bytes().clone()));
+        let bytes = self.scratch.len() + self.payloads.iter().map(Bytes::len).sum::<usize>();
+        let whole = frame::frame_length(bytes) as u64;
         // Behind the last record there is always room for a seal.
         let seal = frame::HEADER as u64;
         if SECTOR + whole + seal > self.segment_length {
             return Err(StorageError::TooLarge {
-                bytes: self.scratch.len(),
+                bytes,
                 limit: (self.segment_length - SECTOR - seal) as usize - frame::HEADER,
             });
         }
         if self.parts.is_empty() {
-            self.parts.push(Part::default());
+            self.begin_part();
         }
         if self.planned.offset + whole + seal > self.segment_length {
-            self.parts.push(Part::default());
             self.planned = Place {
                 segment: self.planned.segment + 1,
                 offset: SECTOR,
             };
+            self.begin_part();
         }
         let part = self.parts.last_mut().expect("one was pushed");
         let store = self.identity.store;
@@ -186,8 +209,18 @@ impl<D: Disk> Log<D> {
             true => self.next - 1,
             false => self.synced,
         };
-        frame::write(store, self.next, synced, &self.scratch, &mut part.frames);
-        part.last = self.next;
+        let frame = part.pages.grow(whole as usize);
+        frame::write(
+            store,
+            self.next,
+            synced,
+            &self.scratch,
+            &self.payloads,
+            frame,
+        );
+        // They may be the last to hold the memory of a block.
+        self.payloads.clear();
+        part.last = Some(self.next);
         let to = self.planned.offset + whole;
         self.gathered.push(Gathered {
             place: self.planned,
@@ -270,6 +303,7 @@ impl<D: Disk> Log<D> {
             offset: found.offset,
         };
         Log {
+            block: disk.block() as u64,
             disk,
             identity,
             segment_length,
@@ -278,12 +312,17 @@ impl<D: Disk> Log<D> {
             next: found.next,
             synced: found.next - 1,
             parts: Vec::new(),
+            started: found.started,
+            idle: Pages::default(),
+            zeros: Pages::zeros(segments::STEP as usize),
+            batch: 0,
             gathered: Vec::new(),
             spare: None,
             postponed: false,
             index: found.index,
             reader: Reader::default(),
             scratch: BytesMut::new(),
+            payloads: Vec::new(),
             closed: None,
         }
     }
@@ -304,22 +343,42 @@ impl<D: Disk> Log<D> {
         result
     }
 
+    /// Goes on where the last part ends, or at the beginning of a segment.
+    fn begin_part(&mut self) {
+        let mut pages = std::mem::take(&mut self.idle);
+        pages.clear();
+        let started = self.planned.offset % self.block;
+        pages.grow(started as usize);
+        self.parts.push(Part {
+            from: self.planned.offset - started,
+            pages,
+            last: None,
+        });
+    }
+
     fn write_parts(&mut self) -> Result<(), StorageError> {
         for (number, mut part) in std::mem::take(&mut self.parts).into_iter().enumerate() {
             if number > 0 {
                 self.rotate()?;
             }
-            if part.frames.is_empty() {
+            let Some(last) = part.last else {
                 continue;
-            }
+            };
+            let end = part.from + part.pages.len() as u64;
+            self.batch = (7 * self.batch + part.pages.len() as u64) / 8;
+            part.pages[..self.started.len()].copy_from_slice(&self.started);
+            part.pages.grow(self.padding(end));
             let name = segment::file_name(self.end.segment);
-            self.write(&name, self.end.offset, &part.frames)?;
+            self.write(&name, part.from, &part.pages)?;
             self.sync_file(&name)?;
-            self.end.offset += part.frames.len() as u64;
-            self.synced = part.last;
-            part.frames.clear();
-            if self.parts.is_empty() && part.frames.capacity() <= MOST_KEPT {
-                self.parts.push(part);
+            let block = (end - end % self.block - part.from) as usize;
+            self.started.clear();
+            self.started
+                .extend_from_slice(&part.pages[block..(end - part.from) as usize]);
+            self.end.offset = end;
+            self.synced = last;
+            if part.pages.capacity() <= MOST_KEPT {
+                self.idle = part.pages;
             }
         }
         assert_eq!(
@@ -334,84 +393,20 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Goes on in the next segment; everything so far is durable.
-    fn rotate(&mut self) -> Result<(), StorageError> {
-        let next = self.end.segment + 1;
-        self.make_segment(next, self.synced + 1)?;
-        let full = segment::file_name(self.end.segment);
-        let mut seal = BytesMut::new();
-        let store = self.identity.store;
-        frame::write(store, self.synced + 1, self.synced, &[], &mut seal);
-        self.write(&full, self.end.offset, &seal)?;
-        self.sync_file(&full)?;
-        self.end = Place {
-            segment: next,
-            offset: SECTOR,
-        };
-        Ok(())
+    /// How many zeros a write that ends there is filled up with: to the end of
+    /// the block, for behind the last record there is nothing else.
+    fn padding(&self, end: u64) -> usize {
+        if mutant(Mutant::TornTailLeft) {
+            return 0;
+        }
+        (end.next_multiple_of(self.block).min(self.segment_length) - end) as usize
     }
 
-    /// Gives a segment its heading and its name, durably.
-    fn make_segment(&mut self, number: u64, first: u64) -> Result<(), StorageError> {
-        self.prepare(number, self.segment_length)?;
-        let heading = Heading {
-            identity: self.identity,
-            segment_length: self.segment_length,
-            number,
-            first,
-        };
-        let spare = segment::spare_name(number);
-        self.write(&spare, 0, &heading.encode())?;
-        self.sync_file(&spare)?;
-        self.rename(&spare, &segment::file_name(number))?;
-        self.spare = None;
-        self.postponed = false;
-        self.sync_directory()
-    }
-
-    /// Makes the next segment ready bit by bit while the second half of this one
-    /// fills, lest all acceptors pause at the same time to write one at once.
-    fn prepare_ahead(&mut self) -> Result<(), StorageError> {
-        let step = STEP.min(self.segment_length / 4 / SECTOR * SECTOR);
-        let goal = (2 * self.end.offset).saturating_sub(self.segment_length);
-        if self.postponed || goal < self.spare.unwrap_or(0) + step {
-            return Ok(());
-        }
-        match self.prepare(self.end.segment + 1, goal / step * step) {
-            Err(error @ StorageError::Full { .. }) => {
-                self.postponed = true;
-                log::warn!(
-                    "no room for the next segment, so the acceptor will stop when this one is \
-                     full, in {} bytes: {error}",
-                    self.segment_length - self.end.offset
-                );
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    /// Sets the next segment aside and overwrites it with zeros up to `goal`.
-    fn prepare(&mut self, number: u64, goal: u64) -> Result<(), StorageError> {
-        let name = segment::spare_name(number);
-        let mut zeroed = match self.spare {
-            Some(zeroed) => zeroed,
-            None => {
-                self.disk
-                    .create(&name, self.segment_length)
-                    .map_err(|error| StorageError::from_io(&self.disk, "create", &name, error))?;
-                self.spare = Some(0);
-                0
-            }
-        };
-        while zeroed < goal {
-            let length = STEP.min(goal - zeroed);
-            self.write(&name, zeroed, &vec![0; length as usize])?;
-            self.sync_file(&name)?;
-            zeroed += length;
-            self.spare = Some(zeroed);
-        }
-        Ok(())
+    /// Writes from the beginning of a block on, where zeros follow.
+    fn write_blocks(&mut self, name: &str, from: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        let mut pages = Pages::zeros(bytes.len() + self.padding(from + bytes.len() as u64));
+        pages[..bytes.len()].copy_from_slice(bytes);
+        self.write(name, from, &pages)
     }
 
     /// The last act of making a log: from here on it exists.
@@ -470,6 +465,7 @@ impl Recovered {
         Recovered {
             segment: 1,
             offset: SECTOR,
+            started: Vec::new(),
             next: 1,
             index: Index::default(),
         }

@@ -311,6 +311,11 @@ impl Disk for MemoryDisk {
         self.struck()
     }
 
+    /// A sector: what a crash keeps or loses as one.
+    fn block(&self) -> usize {
+        SECTOR
+    }
+
     fn locate(&self, name: &str) -> String {
         format!("memory/{name}")
     }

@@ -28,6 +28,7 @@ mod index;
 pub mod log;
 mod lookup;
 pub mod memory;
+pub mod pages;
 mod recovery;
 pub mod segment;
 
@@ -63,6 +64,9 @@ pub trait Disk {
 
     /// Removes a file.
     fn remove(&mut self, name: &str) -> io::Result<()>;
+
+    /// Bytes that it likes to be written at a time: a power of two, at least a sector.
+    fn block(&self) -> usize;
 
     /// How a person finds the file, for messages; the directory for an empty name.
     fn locate(&self, name: &str) -> String;
@@ -103,6 +107,10 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         (**self).remove(name)
+    }
+
+    fn block(&self) -> usize {
+        (**self).block()
     }
 
     fn locate(&self, name: &str) -> String {

@@ -29,8 +29,6 @@
 //! space behind them is made zero where it is not, and both are synced before
 //! anyone acts on them.
 
-use bytes::BytesMut;
-
 use super::frame::{self, Header};
 use super::index::Index;
 use super::segment::{self, Heading, SECTOR};
@@ -48,6 +46,8 @@ pub(super) struct Recovered {
     pub segment: u64,
     /// Where its last record ends.
     pub offset: u64,
+    /// What stands there already in the same block.
+    pub started: Vec<u8>,
     /// The position of the next record.
     pub next: u64,
     /// The outline of what is there.
@@ -100,9 +100,12 @@ pub(super) fn recover<D: Disk>(
     let (End::Open(offset), Some(last)) = (end, headings.last()) else {
         unreachable!("a sealed end without a segment behind it was refused");
     };
+    let block = offset - offset % scan.disk.block() as u64;
+    let started = scan.read(&segment::file_name(last.number), block, offset - block)?;
     Ok(Recovered {
         segment: last.number,
         offset,
+        started,
         next: scan.next,
         index: scan.index,
     })
@@ -262,8 +265,7 @@ impl<D: Disk> Scan<'_, D> {
         if !tail.is_empty() {
             self.judge(name, offset, &tail)?;
         }
-        let mut seal = BytesMut::new();
-        frame::write(self.store, self.next, self.next - 1, &[], &mut seal);
+        let mut seal = frame::seal(self.store, self.next, self.next - 1).to_vec();
         seal.resize(seal.len().max(tail.len()), 0);
         self.rewrite(name, offset, &seal)
     }

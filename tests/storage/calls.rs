@@ -131,6 +131,10 @@ impl Disk for Counted {
         self.disk.remove(name)
     }
 
+    fn block(&self) -> usize {
+        self.disk.block()
+    }
+
     fn locate(&self, name: &str) -> String {
         self.disk.locate(name)
     }

@@ -8,11 +8,11 @@ use paxcast::storage::{Disk, StorageError};
 
 use super::{IDENTITY, disk, in_parallel, open, promised, voted, watermark, write};
 
-pub(crate) const SEGMENT: u64 = 4096;
+const SEGMENT: u64 = 4096;
 
 /// 200 records in batches of three, over three segments, the last one a long
 /// value of zeros.
-pub(crate) fn log_of_200() -> (MemoryDisk, Vec<Record>) {
+fn log_of_200() -> (MemoryDisk, Vec<Record>) {
     let mut records: Vec<Record> = (1..200)
         .map(|number| match number % 4 {
             0 => promised(number),

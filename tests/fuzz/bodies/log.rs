@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use paxcast::protocol::{Ballot, Instance, Payload, Payloads, Record, Vote};
 use paxcast::storage::Disk;
 use paxcast::storage::log::Log;
@@ -74,7 +74,6 @@ fn frames(script: &mut Script, first: u64, content: &mut Vec<u8>) -> u64 {
     let mut position = first;
     let mut synced = first - 1;
     for _ in 0..script.below(12) {
-        let mut buffer = BytesMut::new();
         let odd = script.below(256);
         let named = match odd {
             0 => script.number(),
@@ -93,7 +92,8 @@ fn frames(script: &mut Script, first: u64, content: &mut Vec<u8>) -> u64 {
             _ => record(script).encode(),
         };
         let store = IDENTITY.store ^ u64::from(odd == 5);
-        frame::write(store, named, synced, &body, &mut buffer);
+        let mut buffer = vec![0; frame::frame_length(body.len())];
+        frame::write(store, named, synced, &body, &[], &mut buffer);
         match script.below(128) {
             0 => {
                 let at = script.below(buffer.len() as u64) as usize;
@@ -118,8 +118,7 @@ fn frames(script: &mut Script, first: u64, content: &mut Vec<u8>) -> u64 {
     match script.below(8) {
         0 => content.extend_from_slice(script.bytes(64)),
         1..=5 => {
-            let mut seal = BytesMut::new();
-            frame::write(IDENTITY.store, position, position - 1, &[], &mut seal);
+            let seal = frame::seal(IDENTITY.store, position, position - 1);
             content.extend_from_slice(&seal);
         }
         _ => {}
