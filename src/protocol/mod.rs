@@ -83,7 +83,9 @@
 //!
 //! UDP drops what finds a full buffer. Receivers announce how much theirs hold; the leader
 //! keeps what is under way to each within it ([`proposer::flow`]) and tells clients how much
-//! each may have unacknowledged ([`Message::Credit`]). Loss makes both send less.
+//! each may have unacknowledged ([`Message::Credit`]). Loss makes both send less. Of many
+//! learners a few speak for all ([`Settings::SPEAKERS`]), so that fifty of them make the leader
+//! listen to hardly more than eight do.
 //!
 //! # What is not done here
 //!

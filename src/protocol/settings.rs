@@ -36,6 +36,11 @@ impl Settings {
     /// How many sessions are remembered, in every cluster that people run.
     pub const MAX_SESSIONS: usize = 1 << 16;
 
+    /// How many learners tell the leader how far they have read as they read. What
+    /// the leader has to listen to shall not grow with the learners; of more than
+    /// these, the others keep pace with the slowest of these, or say so.
+    pub const SPEAKERS: usize = 8;
+
     /// Bytes of a datagram that are not a batch: the header and the tag, and the
     /// fields of the message that needs most of them, a promise or an answer to
     /// a learner with a single vote. A batch that fits the 2a must fit these too,

@@ -80,6 +80,9 @@ impl Learner {
             .map(|span| span.through.0 - span.from.0 + 1)
             .sum();
         let small = instances <= Self::SMALL_GAP;
+        if !small {
+            self.following.fall_behind(now);
+        }
         let everyone = small && self.asking.attempts < 2;
         let acceptors = self.settings.membership.acceptors().len() as u32;
         if self.asking.attempts >= acceptors && self.decided > self.delivered {

@@ -3,7 +3,7 @@
 use super::Learner;
 use super::tally::Tally;
 use crate::protocol::watermarks::Watermarks;
-use crate::protocol::{Measure, Sessions};
+use crate::protocol::{Measure, Sessions, Settings};
 
 impl Learner {
     /// How much it holds, beside how much it may.
@@ -28,6 +28,7 @@ impl Learner {
                 Tally::MAX_BALLOTS,
             ),
             Measure::new("watermarks", self.watermarks.len(), Watermarks::LIMIT),
+            Measure::new("elders", self.following.elders(), Settings::SPEAKERS),
             Measure::new("sessions", self.sessions.len(), self.settings.sessions),
             Measure::new(
                 "bytes of unfinished values",

@@ -14,6 +14,7 @@
 
 mod acknowledging;
 mod asking;
+mod following;
 mod measures;
 mod tally;
 
@@ -35,6 +36,7 @@ use super::value::{Instance, Run, runs};
 use super::watermarks::Watermarks;
 use acknowledging::Acknowledging;
 use asking::Asking;
+use following::Following;
 use tally::Tally;
 
 /// A learner.
@@ -87,15 +89,6 @@ pub enum Event {
         /// Which.
         instance: Instance,
     },
-}
-
-/// What the leader knows of this learner.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Following {
-    /// The highest proposal taken from the socket.
-    through: Instance,
-    /// What was taken since it was told, in bytes of socket buffer.
-    taken: u64,
 }
 
 impl Learner {
@@ -402,8 +395,7 @@ impl Process for Learner {
                 if ballot.leaps_over(self.highest) {
                     return;
                 }
-                self.following.through = self.following.through.max(instance);
-                self.following.taken += Settings::buffer_cost(value.len() + Settings::HEADROOM);
+                self.following.take(instance, value.len());
                 self.note(Watermark {
                     ballot,
                     through: decided,
@@ -463,11 +455,14 @@ impl Process for Learner {
             (
                 Role::Learner,
                 Message::Request {
-                    spans,
-                    everyone: true,
-                    ..
+                    spans, everyone, ..
                 },
-            ) => self.overhear_request(now, &spans),
+            ) => {
+                self.following.overhear(now, self.me, from);
+                if everyone {
+                    self.overhear_request(now, &spans);
+                }
+            }
             (Role::Learner, Message::Acknowledge { sessions, .. }) => {
                 self.acknowledging.overhear(now, self.me, from, &sessions);
             }
@@ -500,7 +495,7 @@ impl Process for Learner {
     }
 
     fn finish_turn(&mut self, now: Time, out: &mut Outbox<Self>) {
-        if self.following.taken > u64::from(self.buffer) / 8 {
+        if self.following.is_due(now, self.buffer, &self.settings) {
             self.report(out);
         }
         let due = self

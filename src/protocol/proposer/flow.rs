@@ -5,11 +5,15 @@
 //! far they have read, and the leader keeps what is under way to each of them
 //! within it. One that has stopped saying so for a while is not waited for: it may
 //! be dead, and it can catch up when it is not.
+//!
+//! Of many learners only a few say all the time how far they have read
+//! ([`Settings::SPEAKERS`]). The others are taken to be as far as the slowest of
+//! those, until they say otherwise.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::protocol::{Instance, Measure, ProcessId, Role, Time};
+use crate::protocol::{Instance, Measure, ProcessId, Role, Settings, Time};
 
 /// What is under way to whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,6 +36,11 @@ struct Receiver {
     since: Time,
     /// When it was last heard at all.
     heard: Time,
+    /// When it last told how far it has read.
+    told: Option<Time>,
+    /// Whether it did so twice within [`Flow::PATIENCE`]: then it tells as it reads,
+    /// and not just to say that it is there.
+    often: bool,
 }
 
 impl Flow {
@@ -61,6 +70,8 @@ impl Flow {
             read: total,
             since: now,
             heard: now,
+            told: None,
+            often: false,
         });
         receiver.buffer = u64::from(buffer);
         receiver.heard = now;
@@ -77,6 +88,10 @@ impl Flow {
             _ => self.sent[index - 1].1,
         };
         receiver.heard = now;
+        receiver.often = receiver
+            .told
+            .is_some_and(|told| now.since(told) < Self::PATIENCE);
+        receiver.told = Some(now);
         if read > receiver.read {
             receiver.read = read;
             receiver.since = now;
@@ -112,17 +127,23 @@ impl Flow {
             .filter(|process| process.role == Role::Acceptor)
             .count();
         acceptors >= quorum
-            && self.waited_for(now).all(|receiver| {
-                let under_way = self.total - receiver.read;
-                under_way == 0 || under_way + cost <= self.usable(receiver.buffer)
-            })
+            && self.fits(self.waited_for(now), cost)
+            && self.fits(self.spoken_for(now), cost)
+    }
+
+    /// Whether these receivers, each with how much it has read, have room for more.
+    fn fits<'a>(&self, mut those: impl Iterator<Item = (&'a Receiver, u64)>, cost: u64) -> bool {
+        those.all(|(receiver, read)| {
+            let under_way = self.total - read;
+            under_way == 0 || under_way + cost <= self.usable(receiver.buffer)
+        })
     }
 
     /// When a receiver that now blocks will no longer be waited for.
     pub fn unblocked_at(&self, now: Time) -> Option<Time> {
         self.waited_for(now)
-            .filter(|receiver| receiver.read < self.total)
-            .map(|receiver| receiver.since + Self::PATIENCE)
+            .filter(|(_, read)| *read < self.total)
+            .map(|(receiver, _)| receiver.since + Self::PATIENCE)
             .min()
     }
 
@@ -159,9 +180,33 @@ impl Flow {
         ]
     }
 
-    fn waited_for(&self, now: Time) -> impl Iterator<Item = &Receiver> {
-        self.receivers.values().filter(move |receiver| {
-            receiver.read == self.total || now.since(receiver.since) < Self::PATIENCE
+    /// Those who tell how far they have read, and have done so in time, each with that.
+    fn waited_for(&self, now: Time) -> impl Iterator<Item = (&Receiver, u64)> {
+        self.ranked()
+            .filter(|(receiver, speaks)| *speaks || receiver.often)
+            .map(|(receiver, _)| receiver)
+            .filter(move |receiver| {
+                receiver.read == self.total || now.since(receiver.since) < Self::PATIENCE
+            })
+            .map(|receiver| (receiver, receiver.read))
+    }
+
+    /// Those who leave it to others to tell, each with what the slowest of those has read.
+    fn spoken_for(&self, now: Time) -> impl Iterator<Item = (&Receiver, u64)> {
+        let slowest = self.waited_for(now).map(|(_, read)| read).min();
+        let slowest = slowest.unwrap_or(self.total);
+        self.ranked()
+            .filter(|(receiver, speaks)| !*speaks && !receiver.often)
+            .map(move |(receiver, _)| (receiver, slowest))
+    }
+
+    /// All receivers, and whether each is one of those who are to speak: all
+    /// acceptors, and the learners of the lowest ids.
+    fn ranked(&self) -> impl Iterator<Item = (&Receiver, bool)> {
+        let mut learners = 0;
+        self.receivers.iter().map(move |(process, receiver)| {
+            learners += usize::from(process.role == Role::Learner);
+            (receiver, learners <= Settings::SPEAKERS)
         })
     }
 }
@@ -214,6 +259,57 @@ mod tests {
         flow.read(later, learner, Instance(1));
         flow.sent(later, Instance(2), 60_000);
         assert!(!flow.admits(later, 60_000, 1, 1), "it is back");
+    }
+
+    #[test]
+    fn of_many_learners_a_few_are_listened_to() {
+        let mut flow = Flow::default();
+        let now = Time::ZERO;
+        let learner = |id| process(Role::Learner, id);
+        flow.announce(now, process(Role::Acceptor, 1), 10_000_000);
+        for id in 1..=50 {
+            flow.announce(now, learner(id), 100_000);
+        }
+        flow.sent(now, Instance(1), 60_000);
+        assert!(!flow.admits(now, 60_000, 1, 1));
+        flow.read(now, process(Role::Acceptor, 1), Instance(1));
+        for id in 1..Settings::SPEAKERS as u16 {
+            flow.read(now, learner(id), Instance(1));
+        }
+        assert!(!flow.admits(now, 60_000, 1, 1), "one of the few is slow");
+        flow.read(now, learner(Settings::SPEAKERS as u16), Instance(1));
+        assert!(flow.admits(now, 60_000, 1, 1), "the others keep silent");
+        // One of the others speaks up, time and again.
+        flow.read(now, learner(50), Instance(1));
+        let later = now + Flow::PATIENCE / 2;
+        flow.sent(later, Instance(2), 60_000);
+        flow.read(later, process(Role::Acceptor, 1), Instance(2));
+        for id in 1..=Settings::SPEAKERS as u16 {
+            flow.read(later, learner(id), Instance(2));
+        }
+        assert!(flow.admits(later, 60_000, 1, 1), "once is not often");
+        flow.read(later, learner(50), Instance(1));
+        assert!(!flow.admits(later, 60_000, 1, 1), "it has not read that");
+        flow.read(later, learner(50), Instance(2));
+        assert!(flow.admits(later, 60_000, 1, 1));
+    }
+
+    #[test]
+    fn a_small_buffer_counts_though_its_owner_keeps_silent() {
+        let mut flow = Flow::default();
+        let now = Time::ZERO;
+        flow.announce(now, process(Role::Acceptor, 1), 10_000_000);
+        for id in 1..=20 {
+            let buffer = if id == 20 { 100_000 } else { 10_000_000 };
+            flow.announce(now, process(Role::Learner, id), buffer);
+        }
+        flow.sent(now, Instance(1), 60_000);
+        assert!(!flow.admits(now, 60_000, 1, 1));
+        flow.read(now, process(Role::Acceptor, 1), Instance(1));
+        for id in 1..=Settings::SPEAKERS as u16 {
+            flow.read(now, process(Role::Learner, id), Instance(1));
+        }
+        assert!(flow.admits(now, 60_000, 1, 1));
     }
 
     #[test]
