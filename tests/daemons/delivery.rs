@@ -6,6 +6,7 @@ use std::io::Write;
 use nix::sys::signal::Signal;
 
 use crate::cluster::Cluster;
+use crate::process::Process;
 
 fn values(client: u16, count: usize) -> Vec<u8> {
     (1..=count)
@@ -54,6 +55,38 @@ fn two_clients_two_learners_one_order_and_a_clean_end() {
         assert!(last.starts_with("statistics role="), "{last}");
         assert!(last.contains(" kernel_drops="), "{last}");
     }
+}
+
+/// Each submits for two seconds, which is about as long as it takes to start them all.
+#[test]
+fn five_hundred_clients_are_all_served() {
+    let mut cluster = Cluster::new("").with(3, 2, &[]);
+    let mut outputs = Vec::new();
+    for id in 1..=2 {
+        let mut learner = cluster.start("learner", id, &[]);
+        outputs.push(learner.lines(100_000));
+        cluster.processes.push(learner);
+    }
+    let load = ["--count", "200", "--size", "64", "--rate", "100"];
+    let load = [&load[..], &["--deadline", "60"]].concat();
+    let clients: Vec<Process> = (1..=500)
+        .map(|id| {
+            let mut client = Process::start("client", id, &cluster.conf, &load);
+            // Three pipes for each are more files than many a shell allows.
+            drop((client.stdin(), client.stdout()));
+            client
+        })
+        .collect();
+    for client in clients {
+        let (status, errors) = client.outcome();
+        assert_eq!(status, Some(0), "{errors}");
+        assert!(errors.contains(" values=200 "), "{errors}");
+    }
+    let outputs: Vec<Vec<u8>> = outputs.into_iter().map(|lines| lines.bytes()).collect();
+    assert!(outputs[0] == outputs[1], "two learners, two orders");
+    let lines: BTreeSet<&[u8]> = outputs[0].split(|b| *b == b'\n').collect();
+    assert_eq!(lines.len(), 100_001, "so many different lines and the end");
+    cluster.stop();
 }
 
 #[test]
