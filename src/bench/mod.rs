@@ -72,6 +72,17 @@ pub struct Load {
     pub durable: bool,
 }
 
+impl Load {
+    /// The same with no more values under way at each sender than so many.
+    fn within(&self, most: usize) -> Load {
+        let pace = match self.pace {
+            Pace::Outstanding(count) => Pace::Outstanding(count.min(most)),
+            Pace::Rate(_) => self.pace,
+        };
+        Load { pace, ..*self }
+    }
+}
+
 /// When a sender sends its next value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
@@ -93,8 +104,9 @@ pub struct Outcome {
     pub seconds: f64,
     /// From sending to acknowledgement, in nanoseconds.
     pub latencies: Histogram<u64>,
-    /// Processor time of all processes of the contestant meanwhile, the senders'
-    /// included, in seconds; nothing where the senders live in this process.
+    /// Processor time of all processes of the contestant meanwhile, in seconds, the
+    /// senders' included, whether they are processes of their own or threads of this
+    /// one; nothing where it is not counted.
     pub processor: Option<f64>,
     /// System calls of all processes, where they count them.
     pub calls: Option<u64>,
@@ -135,6 +147,12 @@ pub trait Contestant {
     ///
     /// When it cannot take part.
     fn prepare(&mut self, directory: PathBuf) -> Result<(), Excuse>;
+
+    /// How many values it has under way at each of a load's senders at most,
+    /// whatever the load asks for.
+    fn most_under_way(&self, _load: &Load) -> usize {
+        usize::MAX
+    }
 
     /// Carries a load and says what came of it.
     ///

@@ -86,6 +86,10 @@ impl Contestant for Redis {
         Ok(())
     }
 
+    fn most_under_way(&self, _: &Load) -> usize {
+        MOST_UNDER_WAY
+    }
+
     fn measure(&mut self, load: &Load) -> Result<Outcome, Excuse> {
         let Some(servers) = &self.servers else {
             return Err(Excuse::Failed("redis is not running".to_owned()));
@@ -101,7 +105,7 @@ impl Contestant for Redis {
                 Ok((stream, Sets::new(client, load.bytes)))
             })
             .collect::<Result<_, Excuse>>()?;
-        drive(load, connections, MOST_UNDER_WAY, || {
+        drive(load, connections, self.most_under_way(load), || {
             server.child.processor()
         })
     }

@@ -15,7 +15,7 @@ use super::machine::Machine;
 use super::plan::{Plan, contestants};
 use super::ratio::{Ratio, Spread};
 use super::report::{Idle, Measured, Report};
-use super::{Contestant, Excuse, Outcome};
+use super::{Contestant, Excuse, Load, Outcome};
 
 /// How a plan is carried out.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> io::Result<Report>
                 place + 1,
                 plan.rows.len(),
                 plan.rows[index].contestant,
-                plan.rows[index].load.describe(),
+                field.carried(index).describe(),
                 brief(&outcome)
             ));
             samples[index].push(outcome);
@@ -119,9 +119,15 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> io::Result<Report>
             ratio
         })
         .collect();
-    let rows = plan.rows.iter().zip(&samples);
-    let measured = rows
-        .map(|(row, samples)| Measured::of(row, field.about(row.contestant), samples))
+    let measured = plan
+        .rows
+        .iter()
+        .zip(&samples)
+        .enumerate()
+        .map(|(index, (row, samples))| {
+            let words = field.carried(index).describe();
+            Measured::of(row, words, field.about(row.contestant), samples)
+        })
         .collect();
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -204,6 +210,16 @@ impl<'a> Field<'a> {
             }
             None => Err(Excuse::Absent("this build does not know it".to_owned())),
         }
+    }
+
+    /// The load of a row as its contestant carries it: some have less under way than
+    /// they are asked to.
+    fn carried(&mut self, row: usize) -> Load {
+        let row = &self.plan.rows[row];
+        self.find(row.contestant).map_or(row.load, |entrant| {
+            row.load
+                .within(entrant.contestant.most_under_way(&row.load))
+        })
     }
 
     fn about(&mut self, name: &str) -> String {

@@ -167,6 +167,11 @@ impl Contestant for Corosync {
         Ok(())
     }
 
+    fn most_under_way(&self, load: &Load) -> usize {
+        let all = MOST_UNDER_WAY.min(MOST_BYTES_UNDER_WAY / load.bytes.max(1));
+        (all / load.clients.max(1)).max(1)
+    }
+
     fn measure(&mut self, load: &Load) -> Result<Outcome, Excuse> {
         if load.durable {
             return Err(Excuse::Absent(
@@ -179,31 +184,30 @@ impl Contestant for Corosync {
                 load.bytes
             )));
         }
+        let most = self.most_under_way(load);
         let Some(ring) = &mut self.ring else {
             return Err(Excuse::Failed("corosync is not running".to_owned()));
         };
         self.loads += 1;
         // A byte holds the number, and zero means none.
         let number = (self.loads - 1) % 255 + 1;
-        ring.carry(number, load)
+        ring.carry(number, load, most)
             .map_err(|excuse| ring.fault(excuse))
     }
 }
 
 impl Ring {
-    fn carry(&mut self, number: usize, load: &Load) -> Result<Outcome, Excuse> {
+    /// Each sender has at most so many values under way.
+    fn carry(&mut self, number: usize, load: &Load, most: usize) -> Result<Outcome, Excuse> {
         let from = monotonic() + WARM_UP;
         let until = from + load.duration;
         let start = Instant::now() + WARM_UP;
-        let most = MOST_UNDER_WAY.min(MOST_BYTES_UNDER_WAY / load.bytes);
-        let most = most.max(load.clients);
         for (index, client) in self.clients.iter_mut().enumerate() {
             // The senders are dealt out to the nodes.
             let senders = (0..load.clients).filter(|n| n % NODES == index).count();
-            let most = most * senders / load.clients.max(1);
             let (outstanding, rate) = match load.pace {
-                Pace::Outstanding(each) => (each.saturating_mul(senders).min(most), 0.0),
-                Pace::Rate(each) => (most, each * senders as f64),
+                Pace::Outstanding(each) => (each.min(most) * senders, 0.0),
+                Pace::Rate(each) => (most * senders, each * senders as f64),
             };
             client.say(&format!(
                 "{number} {} {outstanding} {rate} {} {}\n",

@@ -122,6 +122,11 @@ impl Contestant for Etcd {
         }
     }
 
+    fn most_under_way(&self, load: &Load) -> usize {
+        let all = MOST_UNDER_WAY.min(MOST_BYTES_UNDER_WAY / load.bytes.max(1));
+        (all / load.clients.max(1)).max(1)
+    }
+
     fn measure(&mut self, load: &Load) -> Result<Outcome, Excuse> {
         if load.bytes > MOST_BYTES {
             return Err(Excuse::Absent(format!(
@@ -139,9 +144,7 @@ impl Contestant for Etcd {
                 Ok((stream, puts))
             })
             .collect::<Result<_, Excuse>>()?;
-        let most = MOST_UNDER_WAY.min(MOST_BYTES_UNDER_WAY / load.bytes.max(1));
-        let each = (most / load.clients.max(1)).max(1);
-        drive(load, connections, each, || {
+        drive(load, connections, self.most_under_way(load), || {
             self.members.iter().map(|one| one.child.processor()).sum()
         })
     }
@@ -272,6 +275,22 @@ mod tests {
             error.contains("etcd refuses a put: grpc-status 3"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_load_is_told_as_it_is_carried() {
+        let etcd = Etcd::new(Programs::default());
+        let told = |load: Load| load.within(etcd.most_under_way(&load)).describe();
+        let deep = load(64, Pace::Outstanding(4096));
+        assert_eq!(told(deep), "64 B durable, 2 × 1024 under way");
+        let large = load(64 << 10, Pace::Outstanding(4096));
+        assert_eq!(told(large), "64 KiB durable, 2 × 64 under way");
+        for as_asked in [
+            load(64, Pace::Outstanding(16)),
+            load(64, Pace::Rate(5_000.0)),
+        ] {
+            assert_eq!(told(as_asked), as_asked.describe());
+        }
     }
 
     #[test]

@@ -59,13 +59,13 @@ pub struct Measured {
 /// A load, told in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Carried {
-    /// In a few words.
+    /// In a few words, with what its contestant really had under way.
     pub words: String,
     /// Of each value.
     pub bytes: usize,
     /// Senders at a time.
     pub clients: usize,
-    /// Values under way at each, in a closed loop.
+    /// Values under way at each, in a closed loop, as they were asked for.
     pub outstanding: Option<usize>,
     /// Values a second of all of them, in an open loop.
     pub rate: Option<f64>,
@@ -144,14 +144,22 @@ impl Carried {
 }
 
 impl Measured {
-    /// A row with its samples, one a round.
-    pub fn of(row: &Row, about: String, samples: &[Result<Outcome, Excuse>]) -> Measured {
+    /// A row with its samples, one a round; `words` say what load it really was.
+    pub fn of(
+        row: &Row,
+        words: String,
+        about: String,
+        samples: &[Result<Outcome, Excuse>],
+    ) -> Measured {
         let good: Vec<&Outcome> = samples.iter().flatten().collect();
         let excuse = samples.iter().find_map(|sample| sample.as_ref().err());
         Measured {
             contestant: row.contestant,
             about,
-            load: Carried::of(&row.load),
+            load: Carried {
+                words,
+                ..Carried::of(&row.load)
+            },
             rounds: good.len(),
             excuse: excuse.map(ToString::to_string),
             figures: Figures::of(&good, row.load.bytes),
