@@ -1,0 +1,7 @@
+//! Doors for programs that know nothing of ours: TCP services on one loop.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`resp`] | RESP2 and RESP3, the language of Redis: requests in, replies out |
+
+pub mod resp;
