@@ -321,6 +321,7 @@ fn an_operation() -> impl Strategy<Value = Operation<'static>> {
             ExpireCondition::Present,
             ExpireCondition::Later,
             ExpireCondition::Sooner,
+            ExpireCondition::PresentSooner,
         ]),
     )
         .prop_map(|(key, deadline, condition)| Operation::Expire {

@@ -72,7 +72,7 @@ impl Common {
         data: Option<PathBuf>,
         start: impl FnOnce(Command) -> Result<(), Failure>,
     ) -> ExitCode {
-        self.start_log();
+        start_log(self.verbose, self.quiet);
         let result = self.prepare(role, data).and_then(|command| {
             if self.check_config {
                 return command.print_config();
@@ -86,21 +86,6 @@ impl Common {
                 ExitCode::from(failure.status())
             }
         }
-    }
-
-    fn start_log(&self) {
-        let level = match (self.quiet, self.verbose) {
-            (true, _) => log::LevelFilter::Error,
-            (false, 0) => log::LevelFilter::Warn,
-            (false, 1) => log::LevelFilter::Info,
-            (false, 2) => log::LevelFilter::Debug,
-            (false, _) => log::LevelFilter::Trace,
-        };
-        env_logger::Builder::new()
-            .filter_level(level)
-            .parse_default_env()
-            .format_target(false)
-            .init();
     }
 
     fn prepare(&self, role: Role, data: Option<PathBuf>) -> Result<Command, Failure> {
@@ -188,8 +173,25 @@ impl Command {
     }
 }
 
+/// Begins to write the log to standard error: so much more than warnings, or only
+/// errors.
+pub fn start_log(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => log::LevelFilter::Error,
+        (false, 0) => log::LevelFilter::Warn,
+        (false, 1) => log::LevelFilter::Info,
+        (false, 2) => log::LevelFilter::Debug,
+        (false, _) => log::LevelFilter::Trace,
+    };
+    env_logger::Builder::new()
+        .filter_level(level)
+        .parse_default_env()
+        .format_target(false)
+        .init();
+}
+
 /// Writes one line to standard error, whole, and whether or not anybody reads it.
-pub(super) fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 

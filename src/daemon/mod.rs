@@ -51,13 +51,15 @@ mod turn;
 
 pub use acceptor::{init_acceptor, run_acceptor};
 pub use client::{Workload, run_client};
-pub use command::{Command, Common};
+pub use command::{Command, Common, say, start_log};
 pub use failure::Failure;
 pub use faults::Faults;
 pub use generator::Plan;
 pub use input::{Line, Splitter};
 pub use learner::{Print, run_learner};
+pub use notice::Notices;
 pub use proposer::run_proposer;
+pub use signals::{Signals, Wish};
 
 /// What a role's events and lookups mean on this machine: a log, an output, a
 /// row of counters.

@@ -3,5 +3,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`resp`] | RESP2 and RESP3, the language of Redis: requests in, replies out |
+//! | [`kv`] | the key-value store for any client of Redis |
 
+pub mod kv;
 pub mod resp;

@@ -3,6 +3,7 @@
 mod bench;
 mod chain;
 mod drawing;
+mod kv;
 mod play;
 mod sim;
 
@@ -33,6 +34,7 @@ enum Command {
     #[command(hide = true)]
     Chain(chain::Options),
     Bench(bench::Options),
+    Kv(kv::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Play(options)) => play::run(&options),
         Some(Command::Chain(options)) => chain::run(&options),
         Some(Command::Bench(options)) => bench::bench(&options),
+        Some(Command::Kv(options)) => Ok(kv::run(&options)),
         None => Arguments::command()
             .print_help()
             .map(|()| ExitCode::SUCCESS)

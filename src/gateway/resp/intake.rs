@@ -163,7 +163,7 @@ impl Intake {
         }
     }
 
-    /// The request that the last [`Intake::next`] gave.
+    /// The request that the last [`Intake::advance`] gave.
     pub fn arguments(&self) -> Arguments<'_> {
         Arguments {
             bytes: if self.typed {
@@ -180,7 +180,7 @@ impl Intake {
     /// # Errors
     ///
     /// When there can be none any more.
-    pub fn next(&mut self) -> Result<Step, Broken> {
+    pub fn advance(&mut self) -> Result<Step, Broken> {
         loop {
             let stepped = match self.stage {
                 Stage::Request => self.begin()?,
@@ -327,7 +327,7 @@ mod tests {
         for piece in pieces {
             intake.feed(piece);
             loop {
-                match intake.next() {
+                match intake.advance() {
                     Ok(Step::Incomplete) => break,
                     Ok(Step::TooLong) => told.push("too long".to_owned()),
                     Ok(Step::Request) => {
@@ -411,7 +411,7 @@ mod tests {
         for piece in stream.chunks(60_000) {
             intake.feed(piece);
             most = most.max(intake.held());
-            while let Ok(step @ (Step::Request | Step::TooLong)) = intake.next() {
+            while let Ok(step @ (Step::Request | Step::TooLong)) = intake.advance() {
                 steps.push(step);
             }
         }
@@ -426,8 +426,8 @@ mod tests {
     fn an_idle_intake_holds_nothing() {
         let mut intake = Intake::default();
         intake.feed(&bulk(&[b"SET", &[1; 100_000]]));
-        assert_eq!(intake.next(), Ok(Step::Request));
-        assert_eq!(intake.next(), Ok(Step::Incomplete));
+        assert_eq!(intake.advance(), Ok(Step::Request));
+        assert_eq!(intake.advance(), Ok(Step::Incomplete));
         intake.relax();
         assert_eq!(intake.held(), 0);
     }
@@ -478,7 +478,7 @@ mod tests {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
             let mut intake = Intake::default();
             intake.feed(&bulk(&words));
-            prop_assert_eq!(intake.next(), Ok(Step::Request));
+            prop_assert_eq!(intake.advance(), Ok(Step::Request));
             prop_assert_eq!(intake.arguments().from(0).collect::<Vec<_>>(), words);
         }
     }

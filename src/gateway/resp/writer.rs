@@ -93,6 +93,11 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// A reply, or several, that was written before.
+    pub fn raw(&mut self, reply: &[u8]) {
+        self.out.extend_from_slice(reply);
+    }
+
     /// Nothing, where bytes could be.
     pub fn nil(&mut self) {
         self.out.extend_from_slice(match self.version {

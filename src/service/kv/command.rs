@@ -201,8 +201,10 @@ pub enum ExpireCondition {
     Present,
     /// If it ends later than now; one without lives for ever.
     Later,
-    /// If it ends sooner than now.
+    /// If it ends sooner than now; one without lives for ever.
     Sooner,
+    /// If it has one and ends sooner than now.
+    PresentSooner,
 }
 
 /// What a reply to setting a value tells.

@@ -26,7 +26,7 @@
 
 mod clock;
 pub mod command;
-mod glob;
+pub mod glob;
 mod keyspace;
 pub mod limits;
 pub mod number;

@@ -428,6 +428,7 @@ impl Store {
             ExpireCondition::Present => before.is_some(),
             ExpireCondition::Later => before.is_some_and(|before| end > before),
             ExpireCondition::Sooner => before.is_none_or(|before| end < before),
+            ExpireCondition::PresentSooner => before.is_some_and(|before| end < before),
         };
         if wanted && end.get() <= self.time.now() {
             self.keys.remove(key.0);

@@ -272,6 +272,7 @@ fn a_time_to_live_is_kept_changed_and_taken_away() {
         (ExpireCondition::Later, 6000, "1"),
         (ExpireCondition::Sooner, 7000, "0"),
         (ExpireCondition::Present, 7000, "1"),
+        (ExpireCondition::PresentSooner, 7000, "0"),
         (ExpireCondition::Sooner, 6999, "1"),
     ] {
         let asked = expire("k", Deadline::In(milliseconds), condition);
