@@ -160,6 +160,16 @@ impl Front {
         self.listener.local_addr()
     }
 
+    /// Connections now.
+    pub fn clients(&self) -> usize {
+        self.counts.clients
+    }
+
+    /// Bytes that the buffers of all connections hold.
+    pub fn buffers(&self) -> usize {
+        self.counts.buffers
+    }
+
     /// What was counted so far, as a line for people.
     pub fn report(&self) -> String {
         let Counts {

@@ -28,6 +28,8 @@ mod request;
 mod session;
 mod single;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use front::{Allowances, Front};
 pub use single::{Options, run_single};
