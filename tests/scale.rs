@@ -78,7 +78,8 @@ impl Trial {
         }
     }
 
-    fn run(self) -> Count {
+    /// The cluster, with a leader and everybody at peace.
+    fn begin(self) -> Cluster {
         let membership = Membership::majority(AcceptorSet::first(3));
         let options = ClusterOptions {
             proposers: 2,
@@ -105,20 +106,48 @@ impl Trial {
                 _ => false,
             });
         }
+        cluster
+    }
+
+    /// Hands the clients their values, from now on.
+    fn submit(self, cluster: &mut Cluster) {
         let start = cluster.now();
         for number in 0..self.values {
             let client = (number % u32::from(self.clients)) as u16 + 1;
             let value = Bytes::from(format!("value {number:058}"));
             cluster.submit(client, start + self.every * number, value);
         }
+    }
+
+    fn run(self) -> Count {
+        let mut cluster = self.begin();
+        let start = cluster.now();
+        self.submit(&mut cluster);
         cluster.count_sent();
-        let patience = start + Duration::from_secs(60);
-        while !cluster.is_complete() {
-            assert!(cluster.now() < patience, "{}", cluster.diagnose());
-            let soon = cluster.now() + Duration::from_millis(10);
-            cluster.run(soon, |_| false).expect("nothing goes wrong");
-        }
+        wait(&mut cluster);
         assert_eq!(cluster.checker().log().len(), self.values as usize);
+        self.count(&cluster, cluster.now().since(start))
+    }
+
+    /// The first learner is there from the beginning, the others start together
+    /// when all values are delivered; what they say is counted.
+    fn run_late(self) -> Count {
+        let first = Trial {
+            learners: 1,
+            ..self
+        };
+        let mut cluster = first.begin();
+        first.submit(&mut cluster);
+        wait(&mut cluster);
+        // Until the last watermark is announced.
+        let settled = cluster.now() + Duration::from_secs(1);
+        cluster.run_up_to(settled).expect("nothing goes wrong");
+        cluster.count_sent();
+        let start = cluster.now();
+        for id in 2..=self.learners {
+            cluster.add(Role::Learner, id);
+        }
+        wait(&mut cluster);
         self.count(&cluster, cluster.now().since(start))
     }
 
@@ -149,6 +178,16 @@ impl Trial {
             all: of(&Message::NAMES),
             unheard: self.lost_by_all.map_or(0, |every| last / every),
         }
+    }
+}
+
+/// Until every client is done and every learner has everything.
+fn wait(cluster: &mut Cluster) {
+    let patience = cluster.now() + Duration::from_secs(60);
+    while !cluster.is_complete() {
+        assert!(cluster.now() < patience, "{}", cluster.diagnose());
+        let soon = cluster.now() + Duration::from_millis(10);
+        cluster.run(soon, |_| false).expect("nothing goes wrong");
     }
 }
 
@@ -240,6 +279,24 @@ fn what_all_learners_lack_is_asked_for_by_a_few() {
     for count in counts(trials.into_iter()) {
         assert!(count.unheard > 30, "{count:#?}");
         count.check_repairs(3.0 * count.unheard as f64);
+    }
+}
+
+#[test]
+fn late_learners_ask_for_all_once_each() {
+    for loss in [0.0, 0.03] {
+        let late = [2, 10, 50].map(|learners| Trial::learners(learners, loss).run_late());
+        late.iter().for_each(Count::print);
+        let each = |count: &Count| count.requests / f64::from(count.trial.learners - 1);
+        for count in &late {
+            // An answer has what fits a quarter of a receive buffer.
+            assert!(each(count) <= 2.0 * each(&late[0]) + 4.0, "{count:#?}");
+            assert!(count.answers <= 2.0 * count.requests, "{count:#?}");
+            assert!(
+                count.proposals == 0.0,
+                "nobody else is troubled: {count:#?}"
+            );
+        }
     }
 }
 

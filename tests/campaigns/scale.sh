@@ -105,13 +105,13 @@ forget() {
 }
 
 strike acceptor1
-restart 'its log in memory as far as it fits'
-catch_up 2 'the logs in memory as far as they fit'
-strike acceptor1
 forget
 restart "$((bytes / 1000000)) MB read from the disk"
+strike acceptor1
+restart 'the same from memory'
 forget
-catch_up 3 'the logs read from the disk'
+catch_up 2 'the logs read from the disk'
+catch_up 3 'the same from memory as far as they fit'
 end_well
 for id in 1 2 3; do
     grep -q "^statistics role=learner .* values=$values " "$dir/learner$id.log" ||
