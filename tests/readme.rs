@@ -100,6 +100,11 @@ fn every_transcript_is_what_happens() {
     assert!(transcripts.len() >= 3, "the README has transcripts");
     let runs = tempfile::tempdir().expect("a directory");
     for Transcript { script, output } in transcripts {
+        if script.contains("redis-cli") && Command::new("redis-cli").arg("-v").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "redis-cli is not there");
+            eprintln!("NOT TESTED: redis-cli is not there: apt-get install redis-tools");
+            continue;
+        }
         let (printed, errors) = run(&script, runs.path());
         assert_eq!(printed, output, "{script}{errors}");
     }

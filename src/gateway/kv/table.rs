@@ -206,6 +206,25 @@ mod tests {
     }
 
     #[test]
+    fn each_command_is_documented_and_no_other() {
+        let text = include_str!("../../../docs/kv.md");
+        let (_, text) = text.split_once("## Commands").expect("a section");
+        let (table, _) = text.split_once("## Limits").expect("a section");
+        let words: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+        for row in &ROWS {
+            assert!(words.contains(&row.name), "docs/kv.md lacks {}", row.name);
+        }
+        // What stands in brackets are options, what has blanks are subcommands.
+        let mut outside = table.split(['(', ')']).step_by(2);
+        let named = outside
+            .by_ref()
+            .flat_map(|part| part.split('`').skip(1).step_by(2));
+        for name in named.filter(|name| !name.contains(' ')) {
+            assert!(Row::find(name.as_bytes()).is_some(), "there is no {name}");
+        }
+    }
+
+    #[test]
     fn whether_it_reads_is_what_the_store_says() {
         use crate::gateway::resp::Intake;
         for row in &ROWS {
