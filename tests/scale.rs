@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use paxcast::protocol::{AcceptorSet, Membership, Message, Role, Settings, Time};
 use paxcast::sim::network::NetworkOptions;
-use paxcast::sim::{Cluster, ClusterOptions};
+use paxcast::sim::{self, Cluster, ClusterOptions, Plan};
 
 /// Of those that a learner says now and then, how many there may be for each second.
 const NOW_AND_THEN: f64 = 2.0;
@@ -296,6 +296,19 @@ fn late_learners_ask_for_all_once_each() {
                 count.proposals == 0.0,
                 "nobody else is troubled: {count:#?}"
             );
+        }
+    }
+}
+
+/// Random faults strike clusters of a handful of learners; here there are more than
+/// speak for the others.
+#[test]
+fn more_learners_than_speak_come_through_faults() {
+    for seed in 1..=100 {
+        let mut plan = Plan::new(seed);
+        plan.cluster.learners = Settings::SPEAKERS as u16 + 4;
+        if let Err(violation) = sim::run_plan(seed, &plan, false) {
+            panic!("{violation}\nwith {} learners", plan.cluster.learners);
         }
     }
 }
