@@ -34,6 +34,7 @@
 //! | 2 | [`storage`] | the acceptor's log on a disk |
 //! | 2 | [`config`] | `paxos.conf` |
 //! | 2 | [`service`] | what stands on the log: deterministic state machines, such as a key-value store |
+//! | 2 | [`history`] | whether what clients were told could have happened one by one |
 //! | 3 | [`daemon`] | the real world: sockets, timers, signals, standard input and output |
 //! | 3 | [`gateway`] | doors for other programs: TCP services in front of [`service`] |
 //! | 3 | [`sim`] | the other world: virtual time, a lossy network, crashing disks, and checkers |
@@ -47,6 +48,7 @@ pub mod bench;
 pub mod config;
 pub mod daemon;
 pub mod gateway;
+pub mod history;
 pub mod protocol;
 pub mod service;
 pub mod sim;

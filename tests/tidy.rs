@@ -5,16 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules of ours each module may import, itself apart.
-const IMPORTS: [(&str, &[&str]); 9] = [
+const IMPORTS: [(&str, &[&str]); 10] = [
     ("protocol", &[]),
     ("wire", &["protocol"]),
     ("storage", &["protocol"]),
     ("config", &["protocol"]),
     ("service", &["protocol"]),
+    ("history", &[]),
     ("daemon", &["protocol", "wire", "storage", "config"]),
     ("gateway", &["protocol", "config", "service", "daemon"]),
-    ("sim", &["protocol", "wire", "storage", "config"]),
-    ("bench", &["protocol", "wire", "storage", "config"]),
+    ("sim", &["protocol", "wire", "storage", "config", "history"]),
+    (
+        "bench",
+        &["protocol", "wire", "storage", "config", "history"],
+    ),
 ];
 
 /// A file longer than this wants a wall.
