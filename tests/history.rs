@@ -325,9 +325,9 @@ fn keys_are_judged_each_for_itself() {
     assert_eq!(check_keys(&Key, history.clone()), Ok(()));
     let mut history = history;
     history.push(("a", wrong));
-    let (key, of_key, verdict) = check_keys(&Key, history).expect_err("a is wrong");
-    assert_eq!((key, of_key.len()), ("a", 2));
-    assert!(matches!(verdict, Verdict::Violated(window) if window.culprit == 1));
+    let wrong = check_keys(&Key, history).expect_err("a is wrong");
+    assert_eq!((wrong.key, wrong.history.len()), ("a", 2));
+    assert!(matches!(wrong.verdict, Verdict::Violated(window) if window.culprit == 1));
 }
 
 #[test]

@@ -284,20 +284,42 @@ fn exhaust<M: Model>(model: &M, history: &History<M>) -> Verdict<M::State> {
     Verdict::Linearizable
 }
 
-/// Whether each key's history can be explained; the first key whose history
-/// cannot be, or is not known to be.
-pub fn check_keys<M: Model, K: Ord + Clone>(
+/// A key whose history was not explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unexplained<K, C, R, S> {
+    /// The key.
+    pub key: K,
+    /// What was done with it, in the order given; the verdict counts in it.
+    pub history: Vec<Operation<C, R>>,
+    /// What is known about it.
+    pub verdict: Verdict<S>,
+}
+
+/// What became of the histories of many keys.
+type OfKeys<M, K> =
+    Result<(), Unexplained<K, <M as Model>::Call, <M as Model>::Return, <M as Model>::State>>;
+
+/// Whether each key's history can be explained.
+///
+/// # Errors
+///
+/// With the first key whose history cannot be, or is not known to be.
+pub fn check_keys<M: Model, K: Ord>(
     model: &M,
     history: impl IntoIterator<Item = (K, Operation<M::Call, M::Return>)>,
-) -> Result<(), (K, Vec<Operation<M::Call, M::Return>>, Verdict<M::State>)> {
+) -> OfKeys<M, K> {
     let mut keys: BTreeMap<K, Vec<_>> = BTreeMap::new();
     for (key, operation) in history {
         keys.entry(key).or_default().push(operation);
     }
     for (key, history) in keys {
         let verdict = check(model, &history);
-        if !matches!(verdict, Verdict::Linearizable) {
-            return Err((key, history, verdict));
+        if verdict != Verdict::Linearizable {
+            return Err(Unexplained {
+                key,
+                history,
+                verdict,
+            });
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ mod picture;
 
 use std::fmt::{Debug, Display};
 
-pub use check::{Verdict, Window, check, check_keys};
+pub use check::{Unexplained, Verdict, Window, check, check_keys};
 pub use key::{Key, KeyCall, KeyReturn};
 pub use picture::draw;
 
