@@ -70,15 +70,15 @@ pub fn run_acceptor(command: Command) -> Result<(), Failure> {
 
 fn run_volatile(command: Command) -> Result<(), Failure> {
     refuse_sync_fault(&command)?;
-    let node = Node::open(command, draw()?)?;
+    let mut node = Node::open(command, draw()?)?;
     log::warn!(
         "acceptor {} is volatile: it forgets its votes when it ends, which is safe only as long as \
          no acceptor is restarted; set `data DIR` to keep them",
         node.me.id
     );
-    let memory = Memory::Volatile {
-        bytes: node.config.history.unwrap_or_else(ample),
-    };
+    let bytes = node.config.history.unwrap_or_else(ample);
+    node.sockets.keep(bytes);
+    let memory = Memory::Volatile { bytes };
     let role = Acceptor::new(node.me, node.settings(), memory, node.buffer());
     node.announce(" store=volatile")?;
     Turns::run(node, role, Volatile::default())
@@ -104,7 +104,8 @@ fn run_durable(command: Command, path: PathBuf) -> Result<(), Failure> {
     // cannot be read, opening the log below says why, better than we could here.
     let store =
         Heading::load(&mut directory, IDENTITY_FILE).map_or(0, |found| found.identity.store);
-    let node = Node::open(command, store)?;
+    let mut node = Node::open(command, store)?;
+    node.sockets.keep(RECENT);
     let memory = Memory::Recent { bytes: RECENT };
     let mut role = Acceptor::new(node.me, node.settings(), memory, node.buffer());
     let mut replayed = 0u64;

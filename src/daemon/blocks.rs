@@ -12,9 +12,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::interface::Interface;
 
-/// Blocks that left with a datagram, the one that left first in front.
-#[derive(Debug, Default)]
-pub struct Blocks(VecDeque<Bytes>);
+/// Blocks that left with a datagram.
+#[derive(Debug)]
+pub struct Blocks {
+    /// The one that left first in front.
+    lent: VecDeque<Bytes>,
+    /// How many are remembered.
+    most: usize,
+}
 
 impl Blocks {
     /// Bytes of a block: one more than the largest datagram has, so that one
@@ -24,18 +29,25 @@ impl Blocks {
     /// A datagram from this length on leaves with its block.
     pub const LARGE: usize = Self::SIZE / 2;
 
-    /// How many blocks are remembered: what a process holds at most of memory
-    /// that it does not use, 4 MiB. One whose datagrams are all kept for longer
-    /// than that many of them take has to fetch memory for each anyway.
-    const MOST: usize = 64;
+    /// How many blocks are remembered where datagrams are not kept, and on top of
+    /// those that are: what a process holds at most of memory that it does not
+    /// use, 4 MiB.
+    const SPARE: usize = 64;
+
+    /// For a process that keeps so many bytes of the datagrams it received, those
+    /// that came first for the shortest. A block comes back behind all that were
+    /// kept meanwhile, so as many must be remembered.
+    pub fn keep(&mut self, bytes: usize) {
+        self.most = Self::SPARE + bytes / Self::LARGE;
+    }
 
     /// A block to receive into: the one that left first, if it has come back.
     pub fn block(&mut self) -> BytesMut {
-        let oldest = self.0.pop_front().map(Bytes::try_into_mut);
+        let oldest = self.lent.pop_front().map(Bytes::try_into_mut);
         match oldest {
             Some(Ok(block)) => block,
             Some(Err(lent)) => {
-                self.0.push_front(lent);
+                self.lent.push_front(lent);
                 BytesMut::zeroed(Self::SIZE)
             }
             None => BytesMut::zeroed(Self::SIZE),
@@ -46,11 +58,20 @@ impl Blocks {
     pub fn lend(&mut self, block: BytesMut, length: usize) -> Bytes {
         let block = block.freeze();
         let datagram = block.slice(..length);
-        if self.0.len() == Self::MOST {
-            self.0.pop_front();
+        if self.lent.len() >= self.most {
+            self.lent.pop_front();
         }
-        self.0.push_back(block);
+        self.lent.push_back(block);
         datagram
+    }
+}
+
+impl Default for Blocks {
+    fn default() -> Blocks {
+        Blocks {
+            lent: VecDeque::new(),
+            most: Self::SPARE,
+        }
     }
 }
 
@@ -78,15 +99,32 @@ mod tests {
     }
 
     #[test]
+    fn blocks_come_back_to_a_process_that_keeps_some() {
+        let mut blocks = Blocks::default();
+        blocks.keep(200 * Blocks::LARGE);
+        let mut kept = VecDeque::new();
+        let mut places = std::collections::BTreeSet::new();
+        for _ in 0..1000 {
+            let block = blocks.block();
+            places.insert(block.as_ptr());
+            kept.push_back(blocks.lend(block, Blocks::LARGE));
+            if kept.len() > 200 {
+                kept.pop_front();
+            }
+        }
+        assert_eq!(places.len(), 201);
+    }
+
+    #[test]
     fn only_so_many_are_remembered() {
         let mut blocks = Blocks::default();
         let mut kept = Vec::new();
-        for _ in 0..3 * Blocks::MOST {
+        for _ in 0..3 * Blocks::SPARE {
             let block = blocks.block();
             kept.push(blocks.lend(block, Blocks::LARGE));
         }
-        assert_eq!(blocks.0.len(), Blocks::MOST);
-        let last = kept[2 * Blocks::MOST].as_ptr();
+        assert_eq!(blocks.lent.len(), Blocks::SPARE);
+        let last = kept[2 * Blocks::SPARE].as_ptr();
         kept.clear();
         assert_eq!(blocks.block().as_ptr(), last, "those that left last");
     }

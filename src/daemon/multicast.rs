@@ -121,6 +121,11 @@ impl Multicast {
         })
     }
 
+    /// Says that so many bytes of what is received stay in memory, see [`Blocks::keep`].
+    pub fn keep(&mut self, bytes: usize) {
+        self.blocks.keep(bytes);
+    }
+
     /// How many sockets there are to receive from.
     pub fn count(&self) -> usize {
         self.inlets.len()

@@ -6,13 +6,15 @@
 //! queue; when the queue is full the learner stops *delivering* until it has
 //! been drained below half, and catches up afterwards from the acceptors.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use mio::Waker;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -21,8 +23,8 @@ use super::calls;
 /// The queue in front of a file that lines are written to.
 #[derive(Debug)]
 pub struct Output {
-    /// What this turn has appended; handed over as one piece.
-    filling: Vec<u8>,
+    /// What this turn has appended.
+    filling: Lines,
     /// The file, for what can be written here and now.
     file: File,
     limit: usize,
@@ -53,7 +55,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// Handed over, not yet taken by the thread.
-    pending: Vec<u8>,
+    pending: Lines,
     /// Bytes that the thread has taken and not yet written.
     writing: usize,
     failure: Option<Level>,
@@ -93,7 +95,7 @@ impl Output {
             .name("output".to_owned())
             .spawn(move || writer.run())?;
         Ok(Output {
-            filling: Vec::new(),
+            filling: Lines::default(),
             file: own,
             limit,
             shared,
@@ -102,12 +104,18 @@ impl Output {
 
     /// Appends one line: the value's bytes as they are, behind its position if
     /// one is given.
-    pub fn push(&mut self, position: Option<u64>, value: &[u8]) {
+    pub fn push(&mut self, position: Option<u64>, value: &Bytes) {
         if let Some(position) = position {
-            write!(self.filling, "{position} ").expect("writing to memory cannot fail");
+            write!(self.filling.tail, "{position} ").expect("writing to memory cannot fail");
         }
-        self.filling.extend_from_slice(value);
-        self.filling.push(b'\n');
+        if value.len() < Lines::LONG {
+            self.filling.tail.extend_from_slice(value);
+        } else {
+            self.filling.close();
+            self.filling.pieces.push_back(value.clone());
+            self.filling.closed += value.len();
+        }
+        self.filling.tail.push(b'\n');
     }
 
     /// Writes what was appended, or hands it to the thread.
@@ -116,21 +124,22 @@ impl Output {
             return;
         }
         let mut state = self.shared.lock();
-        if self.filling.len() <= Self::AT_ONCE
+        if self.filling.pieces.is_empty()
+            && self.filling.len() <= Self::AT_ONCE
             && state.waiting() == 0
             && state.failure.is_none()
             && is_ready(&self.file, PollFlags::POLLOUT)
         {
             calls::add(2);
             // An error shows again when the thread writes the rest.
-            let written = (&self.file).write(&self.filling).unwrap_or(0);
-            self.filling.drain(..written);
+            let written = (&self.file).write(&self.filling.tail).unwrap_or(0);
+            self.filling.tail.drain(..written);
             if self.filling.is_empty() {
                 return;
             }
         }
         if state.failure.is_some() {
-            self.filling.clear();
+            self.filling = Lines::default();
         } else if state.pending.is_empty() {
             std::mem::swap(&mut state.pending, &mut self.filling);
         } else {
@@ -162,6 +171,86 @@ impl Output {
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.waiting()
+    }
+}
+
+/// Bytes in their order: short lines copied behind each other, long values as they lie.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Ahead of the tail.
+    pieces: VecDeque<Bytes>,
+    /// Their bytes.
+    closed: usize,
+    tail: Vec<u8>,
+    /// How many bytes of the tail are written.
+    written: usize,
+}
+
+impl Lines {
+    /// From so many bytes on a value is not copied. It keeps the datagram it came
+    /// in, which has at most sixteen times as many.
+    const LONG: usize = 4096;
+
+    fn len(&self) -> usize {
+        self.closed + self.tail.len() - self.written
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes a piece of the tail.
+    fn close(&mut self) {
+        if !self.tail.is_empty() {
+            self.closed += self.tail.len();
+            self.pieces.push_back(std::mem::take(&mut self.tail).into());
+        }
+    }
+
+    /// Moves all of the other's behind its own.
+    fn append(&mut self, other: &mut Lines) {
+        if other.pieces.is_empty() {
+            return self.tail.append(&mut other.tail);
+        }
+        self.close();
+        self.pieces.append(&mut other.pieces);
+        self.closed += std::mem::take(&mut other.closed);
+        std::mem::swap(&mut self.tail, &mut other.tail);
+    }
+
+    /// What one write takes: the first bytes of all.
+    fn front(&self, most: usize) -> Vec<IoSlice<'_>> {
+        const PIECES: usize = 64;
+        let mut bytes = 0;
+        let tail = self.pieces.len() < PIECES;
+        let slices = self.pieces.iter().map(|piece| &piece[..]).take(PIECES);
+        slices
+            .chain(tail.then_some(&self.tail[self.written..]))
+            .map_while(|piece| {
+                let piece = &piece[..piece.len().min(most - bytes)];
+                bytes += piece.len();
+                (!piece.is_empty()).then(|| IoSlice::new(piece))
+            })
+            .collect()
+    }
+
+    /// Forgets the first bytes, which are written.
+    fn advance(&mut self, mut bytes: usize) {
+        while let Some(piece) = self.pieces.front_mut() {
+            let there = piece.len().min(bytes);
+            piece.advance(there);
+            bytes -= there;
+            self.closed -= there;
+            if !piece.is_empty() {
+                return;
+            }
+            self.pieces.pop_front();
+        }
+        self.written += bytes;
+        if self.written == self.tail.len() {
+            self.tail.clear();
+            self.written = 0;
+        }
     }
 }
 
@@ -198,16 +287,14 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        let mut taken = Vec::new();
+        let mut taken = Lines::default();
         while self.take(&mut taken) {
-            let mut rest = &taken[..];
-            while !rest.is_empty() {
-                let piece = &rest[..rest.len().min(Output::PIECE)];
+            while !taken.is_empty() {
                 calls::add(1);
-                match self.file.write(piece) {
+                match self.file.write_vectored(&taken.front(Output::PIECE)) {
                     Ok(0) => return self.fail(&io::ErrorKind::WriteZero.into()),
                     Ok(written) => {
-                        rest = &rest[written..];
+                        taken.advance(written);
                         self.wrote(written);
                     }
                     Err(error) => match error.kind() {
@@ -217,12 +304,11 @@ impl Writer {
                     },
                 }
             }
-            taken.clear();
         }
     }
 
     /// Waits for something to write; returns whether there will be more.
-    fn take(&self, taken: &mut Vec<u8>) -> bool {
+    fn take(&self, taken: &mut Lines) -> bool {
         let state = self.shared.lock();
         let mut state = self
             .shared
@@ -253,7 +339,7 @@ impl Writer {
             _ => Level::Failed(error.to_string()),
         });
         // What nobody will read is not left unwritten; it is gone.
-        state.pending = Vec::new();
+        state.pending = Lines::default();
         state.writing = 0;
         self.shared.changed.notify_all();
         self.wake();
@@ -310,9 +396,9 @@ mod tests {
     #[test]
     fn lines_come_out_in_order_with_their_positions() {
         let (mut reader, mut output, _poll, _waker) = pipe(1 << 20);
-        output.push(None, b"plain");
-        output.push(Some(2), b"");
-        output.push(Some(3), b"\xff\r");
+        output.push(None, &Bytes::from_static(b"plain"));
+        output.push(Some(2), &Bytes::new());
+        output.push(Some(3), &Bytes::from_static(b"\xff\r"));
         assert_eq!(output.finish(Duration::from_secs(10)), 0);
         drop(output);
         let mut text = Vec::new();
@@ -321,10 +407,41 @@ mod tests {
     }
 
     #[test]
+    fn short_and_long_lines_keep_their_order() {
+        let (mut reader, mut output, _poll, _waker) = pipe(1 << 30);
+        let mut expected = Vec::new();
+        let text = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            reader.read_to_end(&mut text).unwrap();
+            text
+        });
+        for number in 0..3000usize {
+            let length = [0, 7, 100, Lines::LONG - 1, Lines::LONG, 70_000][number * number % 6];
+            let line = vec![b'a' + (number % 26) as u8; length];
+            let position = (number % 3 == 0).then_some(number as u64);
+            expected.extend(
+                position
+                    .map(|at| format!("{at} "))
+                    .unwrap_or_default()
+                    .bytes(),
+            );
+            expected.extend(&line);
+            expected.push(b'\n');
+            output.push(position, &line.into());
+            if number % 7 == 0 {
+                output.hand_over();
+            }
+        }
+        assert_eq!(output.finish(Duration::from_secs(60)), 0);
+        drop(output);
+        assert!(text.join().unwrap() == expected);
+    }
+
+    #[test]
     fn a_stalled_reader_fills_the_queue_and_the_loop_is_woken_when_it_reads_on() {
         let limit = 1 << 20;
         let (mut reader, mut output, mut poll, _waker) = pipe(limit);
-        let line = vec![b'x'; 1023];
+        let line = Bytes::from(vec![b'x'; 1023]);
         let mut pushed = 0;
         while output.level() != Level::Full {
             output.push(None, &line);
@@ -342,7 +459,7 @@ mod tests {
     #[test]
     fn the_end_does_not_wait_for_a_stalled_reader() {
         let (_reader, mut output, _poll, _waker) = pipe(1 << 20);
-        output.push(None, &vec![b'x'; 2 << 20]);
+        output.push(None, &vec![b'x'; 2 << 20].into());
         assert!(output.finish(Duration::from_millis(50)) > 0);
     }
 
@@ -350,7 +467,7 @@ mod tests {
     fn a_reader_that_left_is_noticed() {
         let (reader, mut output, mut poll, _waker) = pipe(1 << 20);
         drop(reader);
-        output.push(None, b"nobody reads this");
+        output.push(None, &Bytes::from_static(b"nobody reads this"));
         output.hand_over();
         assert!(woken(&mut poll));
         assert_eq!(output.level(), Level::Closed);
