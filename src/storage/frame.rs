@@ -97,27 +97,28 @@ pub fn frame_length(length: usize) -> usize {
     HEADER + length.next_multiple_of(ALIGNMENT)
 }
 
-/// Makes a frame of a body: its fields, and the payloads behind them; no body
-/// makes a seal. `frame` has the body's [`frame_length`]; what it held before does
-/// not matter.
+/// Appends the frame of a body: its fields, and the payloads behind them. No body
+/// makes a seal.
 pub fn write(
     store: u64,
     position: u64,
     synced_through: u64,
     fields: &[u8],
     payloads: &[Bytes],
-    frame: &mut [u8],
+    buffer: &mut Vec<u8>,
 ) {
     let bytes = fields.len() + payloads.iter().map(Bytes::len).sum::<usize>();
     let length = u32::try_from(bytes).expect("a body is limited by its segment");
-    assert_eq!(frame.len(), frame_length(bytes), "a frame of another body");
+    let start = buffer.len();
     for salt in 0..SALTS {
-        let mut rest = &mut frame[HEADER..];
-        rest.put_slice(fields);
+        buffer.truncate(start);
+        buffer.resize(start + HEADER, 0);
+        buffer.extend_from_slice(fields);
         for payload in payloads {
-            rest.put_slice(payload);
+            buffer.extend_from_slice(payload);
         }
-        rest.fill(0);
+        buffer.resize(start + frame_length(bytes), 0);
+        let frame = &mut buffer[start..];
         let strong = apply(mask(store, position, salt), &mut frame[HEADER..]);
         let body_crc = crc32c::crc32c(&frame[HEADER..]);
         let mut header = &mut frame[..HEADER];
@@ -133,13 +134,6 @@ pub fn write(
             return;
         }
     }
-}
-
-/// The frame that ends a segment.
-pub fn seal(store: u64, position: u64, synced_through: u64) -> [u8; HEADER] {
-    let mut frame = [0; HEADER];
-    write(store, position, synced_through, &[], &[], &mut frame);
-    frame
 }
 
 /// The checksum of a header, over all of it but the checksum's own place.
@@ -181,11 +175,11 @@ mod tests {
 
     /// The body comes in two parts that no word ends with.
     fn written(position: u64, body: &[u8]) -> Vec<u8> {
-        let mut frame = vec![0; frame_length(body.len())];
+        let mut buffer = b"ahead".to_vec();
         let (front, back) = body.split_at(body.len() / 3);
         let back = Bytes::copy_from_slice(back);
-        write(7, position, position - 1, front, &[back], &mut frame);
-        frame
+        write(7, position, position - 1, front, &[back], &mut buffer);
+        buffer.split_off(5)
     }
 
     #[test]

@@ -70,7 +70,6 @@ pub struct Log<D> {
     started: Vec<u8>,
     /// Memory for the next part.
     idle: Pages,
-    zeros: Pages,
     /// Bytes that a sync writes, of late.
     batch: u64,
     /// What the parts hold, for lookups and the index.
@@ -209,15 +208,9 @@ impl<D: Disk> Log<D> {
             true => self.next - 1,
             false => self.synced,
         };
-        let frame = part.pages.grow(whole as usize);
-        frame::write(
-            store,
-            self.next,
-            synced,
-            &self.scratch,
-            &self.payloads,
-            frame,
-        );
+        let buffer = part.pages.room(whole as usize);
+        let (fields, payloads) = (&self.scratch, &self.payloads);
+        frame::write(store, self.next, synced, fields, payloads, buffer);
         // They may be the last to hold the memory of a block.
         self.payloads.clear();
         part.last = Some(self.next);
@@ -314,7 +307,6 @@ impl<D: Disk> Log<D> {
             parts: Vec::new(),
             started: found.started,
             idle: Pages::default(),
-            zeros: Pages::zeros(segments::STEP as usize),
             batch: 0,
             gathered: Vec::new(),
             spare: None,

@@ -28,20 +28,25 @@ impl Pages {
         Pages { memory, start }
     }
 
-    /// Adds so many zeros at the end, and gives them.
-    pub fn grow(&mut self, more: usize) -> &mut [u8] {
-        let before = self.len();
-        let needed = self.start + before + more;
-        if self.memory.is_empty() || needed > self.memory.capacity() {
-            let capacity = (2 * before).max(before + more).max(16 * BLOCK);
+    /// Adds so many zeros at the end.
+    pub fn grow(&mut self, more: usize) {
+        let buffer = self.room(more);
+        buffer.resize(buffer.len() + more, 0);
+    }
+
+    /// A buffer that ends where the bytes end, and takes so many more. Not one
+    /// more: it could move.
+    pub fn room(&mut self, more: usize) -> &mut Vec<u8> {
+        let length = self.len();
+        if self.memory.is_empty() || self.memory.len() + more > self.memory.capacity() {
+            let capacity = (2 * length).max(length + more).max(16 * BLOCK);
             let mut larger: Vec<u8> = Vec::with_capacity(capacity + BLOCK);
             let start = larger.as_ptr().align_offset(BLOCK);
             larger.resize(start, 0);
             larger.extend_from_slice(self);
             (self.memory, self.start) = (larger, start);
         }
-        self.memory.resize(self.start + before + more, 0);
-        &mut self[before..]
+        &mut self.memory
     }
 
     /// Forgets the bytes and keeps their memory.
@@ -87,7 +92,10 @@ mod tests {
         for round in 0..2000 {
             let more = (round * 37) % 1000;
             let byte = round as u8;
-            pages.grow(more).fill(byte);
+            pages.grow(round % 50);
+            expected.resize(expected.len() + round % 50, 0);
+            let buffer = pages.room(more);
+            buffer.resize(buffer.len() + more, byte);
             expected.resize(expected.len() + more, byte);
             assert_eq!(pages.as_ptr().align_offset(BLOCK), 0);
         }
@@ -95,7 +103,8 @@ mod tests {
         let capacity = pages.capacity();
         pages.clear();
         assert!(pages.is_empty());
-        assert_eq!(pages.grow(7), [0; 7], "nothing old shows through");
+        pages.grow(7);
+        assert_eq!(pages[..], [0; 7], "nothing old shows through");
         assert_eq!(pages.capacity(), capacity);
     }
 

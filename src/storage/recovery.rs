@@ -265,7 +265,8 @@ impl<D: Disk> Scan<'_, D> {
         if !tail.is_empty() {
             self.judge(name, offset, &tail)?;
         }
-        let mut seal = frame::seal(self.store, self.next, self.next - 1).to_vec();
+        let mut seal = Vec::new();
+        frame::write(self.store, self.next, self.next - 1, &[], &[], &mut seal);
         seal.resize(seal.len().max(tail.len()), 0);
         self.rewrite(name, offset, &seal)
     }

@@ -1,11 +1,12 @@
 //! From one segment to the next.
 
 use super::{Log, Place};
+use crate::storage::pages::Pages;
 use crate::storage::segment::{self, Heading, SECTOR};
 use crate::storage::{Disk, StorageError, frame};
 
 /// How much of the next segment is made ready at once.
-pub(super) const STEP: u64 = 1 << 20;
+const STEP: u64 = 1 << 20;
 
 /// From so many bytes a sync on, writing everything twice costs more than the
 /// metadata of a file that was not overwritten with zeros.
@@ -19,11 +20,8 @@ impl<D: Disk> Log<D> {
         self.make_segment(next, self.synced + 1)?;
         let full = segment::file_name(self.end.segment);
         let from = self.end.offset - ending.len() as u64;
-        ending.extend(frame::seal(
-            self.identity.store,
-            self.synced + 1,
-            self.synced,
-        ));
+        let store = self.identity.store;
+        frame::write(store, self.synced + 1, self.synced, &[], &[], &mut ending);
         self.write_blocks(&full, from, &ending)?;
         self.sync_file(&full)?;
         self.end = Place {
@@ -92,9 +90,7 @@ impl<D: Disk> Log<D> {
         };
         while zeroed < goal && self.batch < HEAVY {
             let length = STEP.min(goal - zeroed);
-            self.disk
-                .write_at(&name, zeroed, &self.zeros[..length as usize])
-                .map_err(|error| StorageError::from_io(&self.disk, "write", &name, error))?;
+            self.write(&name, zeroed, &Pages::zeros(length as usize))?;
             self.sync_file(&name)?;
             zeroed += length;
             self.spare = Some(zeroed);

@@ -92,7 +92,7 @@ fn frames(script: &mut Script, first: u64, content: &mut Vec<u8>) -> u64 {
             _ => record(script).encode(),
         };
         let store = IDENTITY.store ^ u64::from(odd == 5);
-        let mut buffer = vec![0; frame::frame_length(body.len())];
+        let mut buffer = Vec::new();
         frame::write(store, named, synced, &body, &[], &mut buffer);
         match script.below(128) {
             0 => {
@@ -118,7 +118,8 @@ fn frames(script: &mut Script, first: u64, content: &mut Vec<u8>) -> u64 {
     match script.below(8) {
         0 => content.extend_from_slice(script.bytes(64)),
         1..=5 => {
-            let seal = frame::seal(IDENTITY.store, position, position - 1);
+            let mut seal = Vec::new();
+            frame::write(IDENTITY.store, position, position - 1, &[], &[], &mut seal);
             content.extend_from_slice(&seal);
         }
         _ => {}

@@ -38,9 +38,11 @@ fn framed(data: &[u8]) {
     let body = script.rest();
     let (fields, payload) = body.split_at(body.len() / 2);
     let payload = Bytes::copy_from_slice(payload);
-    // Whatever was there before.
-    let mut frame = vec![0x55; frame::frame_length(body.len())];
-    frame::write(STORE, position, synced, fields, &[payload], &mut frame);
+    let mut buffer = b"ahead".to_vec();
+    frame::write(STORE, position, synced, fields, &[payload], &mut buffer);
+    let mut frame = buffer.split_off(5);
+    assert_eq!(buffer, b"ahead");
+    assert_eq!(frame.len(), frame::frame_length(body.len()));
     let header = Header::read(STORE, &frame).expect("a whole header");
     assert_eq!((header.position, header.synced_through), (position, synced));
     assert_eq!(header.is_seal(), body.is_empty());
