@@ -111,7 +111,7 @@ struct Feeder {
     outstanding: u64,
     latencies: Latencies,
     latencies_file: Option<PathBuf>,
-    /// When the first value was submitted, and the last one acknowledged.
+    /// When the first value was due, and the last one acknowledged.
     first: Option<Time>,
     last: Time,
     started: Time,
@@ -143,7 +143,7 @@ impl World<Client> for Feeder {
             match self.next_value(now)? {
                 Some((value, due)) => {
                     self.submitted += 1;
-                    self.first.get_or_insert(now);
+                    self.first.get_or_insert(due);
                     self.latencies.submitted(due);
                     role.submit(now, value);
                 }
