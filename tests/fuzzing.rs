@@ -13,7 +13,7 @@ use rand::{Rng, RngExt, SeedableRng};
 /// Inputs for each body: more than two million. Where an input is a script, it makes
 /// some dozens of messages, another two million together. `PAXCAST_FUZZ_FACTOR`
 /// multiplies them.
-const INPUTS: [(&str, u64); 9] = [
+const INPUTS: [(&str, u64); 11] = [
     ("datagram", 1_000_000),
     ("record", 600_000),
     ("log", 40_000),
@@ -23,6 +23,8 @@ const INPUTS: [(&str, u64); 9] = [
     ("proposer", 16_000),
     ("learner", 12_000),
     ("client", 12_000),
+    ("resp", 300_000),
+    ("command", 40_000),
 ];
 
 /// The committed inputs of a body.
@@ -103,7 +105,7 @@ fn run(name: &str) {
         came += feed(name, index as u64, bytes);
     }
     let longest = match name {
-        "datagram" | "record" | "config" | "input" => 200,
+        "datagram" | "record" | "config" | "input" | "resp" => 200,
         _ => 3_000,
     };
     for number in 0..inputs {
@@ -130,4 +132,4 @@ macro_rules! each {
     };
 }
 
-each!(datagram record log config input acceptor proposer learner client);
+each!(datagram record log config input acceptor proposer learner client resp command);

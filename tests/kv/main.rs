@@ -3,4 +3,5 @@
 
 mod clients;
 mod hell;
+mod history;
 mod server;

@@ -11,6 +11,7 @@
 
 pub mod acceptor;
 pub mod client;
+pub mod command;
 pub mod config;
 pub mod datagram;
 pub mod input;
@@ -18,6 +19,7 @@ pub mod learner;
 pub mod log;
 pub mod proposer;
 pub mod record;
+pub mod resp;
 pub mod said;
 pub mod script;
 
@@ -26,7 +28,7 @@ pub mod script;
 pub type Body = (&'static str, fn(&[u8]) -> u64);
 
 /// All of them. Each has a target for libFuzzer and a directory of seeds.
-pub const ALL: [Body; 9] = [
+pub const ALL: [Body; 11] = [
     ("datagram", datagram::run),
     ("record", record::run),
     ("log", log::run),
@@ -36,6 +38,8 @@ pub const ALL: [Body; 9] = [
     ("proposer", proposer::run),
     ("learner", learner::run),
     ("client", client::run),
+    ("resp", resp::run),
+    ("command", command::run),
 ];
 
 /// Gives bytes to the body of this name; says how often something came of them.
