@@ -270,3 +270,18 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
     );
     server.stop(Signal::SIGTERM);
 }
+
+#[test]
+fn whoever_comes_when_there_are_no_descriptors_left_is_served_later() {
+    // Fewer than it believes to have.
+    let server = Server::start(&["--max-clients", "200", "--quiet"]);
+    server.limit_descriptors(20);
+    let mut crowd: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
+    server.expect(&mut crowd[0], b"PING\r\n", "+PONG\r\n");
+    let mut last = crowd.pop().expect("forty");
+    last.write_all(b"PING\r\n").expect("the kernel takes it");
+    // All the others leave, one after the other; nobody new comes.
+    drop(crowd);
+    server.expect(&mut last, b"", "+PONG\r\n");
+    server.stop(Signal::SIGTERM);
+}

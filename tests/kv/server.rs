@@ -85,6 +85,15 @@ impl Server {
         kibibytes.expect("a number") << 10
     }
 
+    /// Lets it have only so many descriptors from now on.
+    pub fn limit_descriptors(&self, most: u32) {
+        let status = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string()])
+            .arg(format!("--nofile={most}"))
+            .status();
+        assert!(status.expect("prlimit, of util-linux, runs").success());
+    }
+
     /// Ends it as a user would, insists on a good end, and gives what it said.
     pub fn stop(mut self, signal: Signal) -> String {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("it lives");

@@ -14,6 +14,8 @@
 //! than a little, is cut off too. One connection more than there may be is told
 //! so.
 
+mod telling;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,11 +25,10 @@ use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::about::{self, Counts};
+use super::about::Counts;
 use super::backend::{BackEnd, Kind, Submitted, Ticket};
-use super::client;
 use super::connection::{Connection, Held};
-use super::session::{Outcome, Question, Session};
+use super::session::{Outcome, Session};
 use crate::daemon::Notices;
 use crate::gateway::resp::{Step, Writer};
 use crate::protocol::Time;
@@ -54,6 +55,8 @@ pub struct Front {
     /// Connections that have something to do.
     active: Vec<usize>,
     accepting: bool,
+    /// A connection could not be taken, for want of something that others hold.
+    starved: bool,
     /// The back end had enough; connections wait for it.
     waiting: bool,
     counts: Counts,
@@ -139,6 +142,7 @@ impl Front {
             free: Vec::new(),
             active: Vec::new(),
             accepting: true,
+            starved: false,
             waiting: false,
             counts,
             born: now,
@@ -168,26 +172,6 @@ impl Front {
     /// Bytes that the buffers of all connections hold.
     pub fn buffers(&self) -> usize {
         self.counts.buffers
-    }
-
-    /// What was counted so far, as a line for people.
-    pub fn report(&self) -> String {
-        let Counts {
-            clients,
-            connections,
-            rejected,
-            cut_off,
-            commands,
-            received,
-            sent,
-            buffers,
-            ..
-        } = self.counts;
-        format!(
-            "statistics role=kv clients={clients} connections={connections} rejected={rejected} \
-             cut_off={cut_off} commands={commands} received_bytes={received} sent_bytes={sent} \
-             buffer_bytes={buffers}"
-        )
     }
 
     /// Something happened to one of its sockets.
@@ -275,15 +259,25 @@ impl Front {
         for _ in 0..Self::WELCOMES {
             let (mut stream, from) = match self.listener.accept() {
                 Ok(accepted) => accepted,
-                Err(error) => {
-                    self.accepting = error.kind() == io::ErrorKind::Interrupted;
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        self.notices.warn(now, "accept", || {
-                            format!("cannot take a connection: {error}; is `ulimit -n` too low?")
-                        });
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.accepting = false;
+                        return;
                     }
-                    return;
-                }
+                    // That one is gone again; the next may be there.
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
+                    _ => {
+                        self.accepting = false;
+                        self.starved = true;
+                        self.notices.warn(now, "accept", || {
+                            format!(
+                                "cannot take a connection: {error}; it waits until another \
+                                 ends; is `ulimit -n` too low?"
+                            )
+                        });
+                        return;
+                    }
+                },
             };
             self.counts.connections += 1;
             if self.counts.clients >= self.allowances.connections {
@@ -481,66 +475,6 @@ impl Front {
         }
     }
 
-    /// Answers what a session does not know.
-    fn tell(
-        &mut self,
-        now: Time,
-        question: &Question,
-        muted: bool,
-        connection: &mut Connection,
-        back: &impl BackEnd,
-    ) {
-        let describe = |connection: &Connection| {
-            client::line(
-                &connection.session,
-                now.since(connection.since).as_secs(),
-                now.since(connection.heard).as_secs(),
-                connection.intake.held(),
-                connection.pending(),
-            )
-        };
-        let text = match question {
-            Question::Clients => {
-                let others = self
-                    .slots
-                    .iter()
-                    .filter_map(|slot| slot.connection.as_ref());
-                let others: String = others.map(|other| describe(other)).collect();
-                others + &describe(connection)
-            }
-            Question::Client => describe(connection),
-            Question::Info(sections) => about::info(sections, &self.counts, &back.facts()),
-            Question::Log => about::info(&["paxos".to_owned()], &self.counts, &back.facts()),
-            Question::Hash => {
-                let facts = back.facts();
-                format!("{:016x}@{}", facts.digest, facts.place)
-            }
-            Question::Instance => {
-                let place = back.facts().place as i64;
-                return connection.reply(muted, |session, out| {
-                    Writer::new(out, session.version).integer(place);
-                });
-            }
-            Question::ResetStatistics => {
-                self.counts = Counts {
-                    clients: self.counts.clients,
-                    most_clients: self.counts.most_clients,
-                    buffers: self.counts.buffers,
-                    connections: self.counts.connections,
-                    uptime: self.counts.uptime,
-                    port: self.counts.port,
-                    ..Counts::default()
-                };
-                return connection.reply(muted, |session, out| {
-                    Writer::new(out, session.version).ok();
-                });
-            }
-        };
-        connection.reply(muted, |session, out| {
-            Writer::new(out, session.version).verbatim(&text);
-        });
-    }
-
     /// Counts what a connection holds, and says whether it may.
     fn count(&mut self, connection: &mut Connection, end: End) -> End {
         let held = connection.held();
@@ -588,5 +522,7 @@ impl Front {
         let _ = self.registry.deregister(connection.stream());
         self.slots[slot].generation = self.slots[slot].generation.wrapping_add(1);
         self.free.push(slot);
+        // The kernel says only once that somebody waits.
+        self.accepting |= std::mem::take(&mut self.starved);
     }
 }
