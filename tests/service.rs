@@ -452,7 +452,7 @@ proptest! {
         if raw {
             bytes.extend_from_slice(&body);
         } else {
-            bytes = postcard::to_extend(&(time, born, rows.len() as u64), bytes).unwrap();
+            bytes = postcard::to_extend(&(time, born, rows.len() as u64, vec![(3u32, 9u64)]), bytes).unwrap();
             for (key, birth, deadline) in &rows {
                 let row = (Text(key), Text(b"value"), 7u64, birth, deadline);
                 bytes = postcard::to_extend(&row, bytes).unwrap();

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use paxcast::history::{Key, KeyCall, KeyReturn, Operation, check_keys};
+use paxcast::history::{Key, KeyCall, KeyReturn, Operation, Verdict, check_keys, draw};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
@@ -173,7 +173,10 @@ fn concurrent_clients_are_told_what_could_have_happened_one_by_one() {
     };
     assert!(history.iter().any(replaced), "no transaction happened");
     if let Err(wrong) = check_keys(&Key, history.iter().cloned()) {
-        panic!("{}: {:?}", wrong.key, wrong.verdict);
+        match &wrong.verdict {
+            Verdict::Violated(window) => panic!("{}:\n{}", wrong.key, draw(&wrong.history, window)),
+            other => panic!("{}: {other:?}", wrong.key),
+        }
     }
     // One lie among ten thousand truths is found.
     let lie = history.iter_mut().rev().find_map(|(_, operation)| {

@@ -149,7 +149,8 @@ pub enum Operation<'a> {
     },
     /// Takes everything away.
     Flush,
-    /// When each key was changed last: what a transaction watches.
+    /// A number for each key that differs whenever it has changed meanwhile: what a
+    /// transaction watches.
     Versions {
         /// Of these keys.
         keys: Vec<Text<'a>>,

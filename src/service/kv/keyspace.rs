@@ -11,6 +11,14 @@
 //! each key gets when it is created: the same at every replica, and no walk ever
 //! sees the table's order. A birth also makes a cursor that stays good while keys
 //! come and go, for what is created during a walk comes last.
+//!
+//! # Versions of what is not there
+//!
+//! A key that is not there has a version too, or somebody who watches one could
+//! not tell that it came and went. To remember every key that ever was would be
+//! too much; so keys share [`GRAVES`] graves, each with the place of its last
+//! burial. Who watches a key that is not there may so be told of another's end,
+//! and tries again; that its own is missed never happens.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU64;
@@ -20,6 +28,9 @@ use std::sync::Arc;
 use super::limits::Limits;
 use super::reply::Refusal;
 use crate::service::Place;
+
+/// How many keys that are not there are told apart, by their checksums.
+const GRAVES: u32 = 1024;
 
 /// All keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +42,9 @@ pub struct Keyspace {
     born: u64,
     bytes: usize,
     sum: u64,
+    /// Where a key of each grave was removed last.
+    graves: BTreeMap<u32, Place>,
+    graves_sum: u64,
 }
 
 /// What belongs to a key.
@@ -106,6 +120,16 @@ impl Entry {
     }
 }
 
+/// The grave of a key.
+fn grave(key: &[u8]) -> u32 {
+    crc32c::crc32c(key) % GRAVES
+}
+
+/// Whether there is such a grave.
+pub fn is_grave(grave: u32) -> bool {
+    grave < GRAVES
+}
+
 /// Takes one more number into a digest. Multiplying to twice the width and
 /// folding the halves lets every bit reach every other.
 pub fn mix(digest: u64, number: u64) -> u64 {
@@ -148,8 +172,9 @@ impl Keyspace {
 
     /// The keys' part of the digest; does not depend on any order.
     pub fn digest(&self) -> u64 {
-        let digest = mix(self.sum, self.entries.len() as u64);
-        mix(digest, self.born)
+        [self.entries.len() as u64, self.born, self.graves_sum]
+            .into_iter()
+            .fold(self.sum, mix)
     }
 
     /// Whether so many more keys and bytes are within the limits.
@@ -238,9 +263,34 @@ impl Keyspace {
         Some(outcome)
     }
 
+    /// A number that differs whenever the key has changed meanwhile, by coming,
+    /// going, or otherwise.
+    pub fn version(&self, key: &[u8], time: u64) -> u64 {
+        match self.entries.get(key) {
+            Some(entry) if entry.lives_at(time) => 2 * entry.version.0 + 1,
+            Some(dead) => 2 * dead.version.0,
+            None => 2 * self.graves.get(&grave(key)).map_or(0, |place| place.0),
+        }
+    }
+
+    /// Where something was buried last, grave by grave.
+    pub fn graves(&self) -> impl Iterator<Item = (u32, Place)> + '_ {
+        self.graves.iter().map(|(grave, place)| (*grave, *place))
+    }
+
+    /// Something was buried there, at this place.
+    pub fn bury(&mut self, grave: u32, place: Place) {
+        let fingerprint = |place: Place| mix(u64::from(grave) + 1, place.0);
+        if let Some(before) = self.graves.insert(grave, place) {
+            self.graves_sum = self.graves_sum.wrapping_sub(fingerprint(before));
+        }
+        self.graves_sum = self.graves_sum.wrapping_add(fingerprint(place));
+    }
+
     /// Takes a key away; gives what was there.
-    pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+    pub fn remove(&mut self, key: &[u8], place: Place) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
+        self.bury(grave(key), place);
         self.births.remove(&entry.birth);
         if let Some(deadline) = entry.deadline {
             self.deadlines.remove(&(deadline, entry.birth));
@@ -251,11 +301,14 @@ impl Keyspace {
     }
 
     /// Takes all keys away; births go on from where they are.
-    pub fn clear(&mut self) {
+    pub fn clear(&mut self, place: Place) {
         *self = Keyspace {
             born: self.born,
             ..Keyspace::default()
         };
+        for grave in 0..GRAVES {
+            self.bury(grave, place);
+        }
     }
 
     /// The births of keys whose time is over.
@@ -268,13 +321,13 @@ impl Keyspace {
     }
 
     /// Removes keys whose time is over, at most so many.
-    pub fn sweep(&mut self, time: u64, most: usize) {
+    pub fn sweep(&mut self, time: u64, most: usize, place: Place) {
         for _ in 0..most {
             let Some(birth) = self.due(time).next() else {
                 return;
             };
             let key = Arc::clone(&self.births[&birth]);
-            self.remove(&key);
+            self.remove(&key, place);
         }
     }
 
@@ -316,11 +369,14 @@ mod tests {
         assert_eq!((keys.len(), keys.mortal()), (100, 100));
         assert_eq!(keys.bytes(), 10 + 90 * 2 + 100 * (34 + Limits::OVERHEAD));
         assert_eq!(keys.dead_at(1009), 10);
-        keys.sweep(1009, 4);
+        keys.sweep(1009, 4, Place(200));
         assert_eq!((keys.len(), keys.dead_at(1009)), (96, 6));
-        keys.sweep(u64::MAX, 1000);
+        keys.sweep(u64::MAX, 1000, Place(200));
         let mut empty = Keyspace::default();
         empty.set_born(100);
+        keys.graves()
+            .for_each(|(grave, place)| empty.bury(grave, place));
+        assert!(empty.graves().count() > 50);
         assert_eq!(keys, empty);
         assert_eq!(keys.digest(), empty.digest());
     }
@@ -368,8 +424,8 @@ mod tests {
             let Some(next) = stopped else { break };
             from = next;
             // One that was seen goes, the one that comes next goes, one comes back.
-            keys.remove(&[0]);
-            keys.remove(&[3]);
+            keys.remove(&[0], Place(2));
+            keys.remove(&[3], Place(2));
             if keys.find(&[1]).is_none() {
                 keys.put(&[1], b"", Place(2), None);
             }

@@ -19,8 +19,9 @@
 //!
 //! # Versions and transactions
 //!
-//! A key's version is the place of the command that changed it last, 0 if there
-//! is no such key. A transaction names the versions that its author saw; if one
+//! A key has a version that differs whenever the key has changed meanwhile: by the
+//! place of the command that changed it last, or that removed it. A transaction
+//! names the versions that its author saw; if one
 //! differs, none of its operations happens. That it takes one place makes it
 //! atomic, and its author need not be alive by then.
 
@@ -117,7 +118,7 @@ impl Store {
         if operations.len().max(watched.len()) > Limits::TRANSACTION {
             return Reply::Refused(Refusal::LongTransaction).encode_into(reply);
         }
-        let changed = |(key, version): &(text::Text<'_>, u64)| self.version(key.0).0 != *version;
+        let changed = |(key, version): &(text::Text<'_>, u64)| self.version(key.0) != *version;
         if watched.iter().any(changed) {
             return Reply::Aborted.encode_into(reply);
         }
@@ -159,7 +160,7 @@ impl StateMachine for Store {
             return Reply::Refused(Refusal::Malformed).encode_into(reply);
         };
         self.time.hear(stamp);
-        self.keys.sweep(self.time.now(), Limits::SWEEP);
+        self.keys.sweep(self.time.now(), Limits::SWEEP, place);
         match command {
             Command::Tick => Reply::Done.encode_into(reply),
             Command::One(operation) => {

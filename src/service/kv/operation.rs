@@ -48,9 +48,9 @@ impl Store {
         entry.lives_at(self.time.now()).then_some(entry)
     }
 
-    /// Where a key was changed last; 0 if there is no such key.
-    pub(super) fn version(&self, key: &[u8]) -> Place {
-        self.alive(key).map_or(Place::ZERO, Entry::version)
+    /// A number that differs whenever a key has changed meanwhile.
+    pub(super) fn version(&self, key: &[u8]) -> u64 {
+        self.keys.version(key, self.time.now())
     }
 
     /// Whether what an operation reads can end by the mere passing of time.
@@ -110,7 +110,7 @@ impl Store {
                 None => Text(b"none"),
             }),
             Operation::Versions { keys } => {
-                let version = |key: &Text<'_>| Reply::Integer(self.version(key.0).0 as i64);
+                let version = |key: &Text<'_>| Reply::Integer(self.version(key.0) as i64);
                 Reply::List(keys.iter().map(version).collect())
             }
             _ => return Err(Refusal::Malformed),
@@ -231,7 +231,7 @@ impl Store {
                 })
             }
             Operation::Delete { keys } => {
-                let gone = keys.iter().filter(|key| self.take(key.0).is_some());
+                let gone = keys.iter().filter(|key| self.take(key.0, place).is_some());
                 Ok(Reply::Integer(gone.count() as i64))
             }
             Operation::Add { key, by } => self.add(place, *key, *by),
@@ -239,7 +239,7 @@ impl Store {
             Operation::SetMany { pairs, absent } => self.set_many(place, pairs, *absent),
             Operation::Take { key } => {
                 relic.keep(self.alive(key.0), allowance)?;
-                self.take(key.0);
+                self.take(key.0, place);
                 Ok(relic.show())
             }
             Operation::Expire {
@@ -256,7 +256,7 @@ impl Store {
                 Ok(Reply::Integer(i64::from(mortal)))
             }
             Operation::Flush => {
-                self.keys.clear();
+                self.keys.clear(place);
                 Ok(Reply::Done)
             }
             _ => Err(Refusal::Malformed),
@@ -264,8 +264,8 @@ impl Store {
     }
 
     /// Takes a key away; gives what was there, if its time was not over.
-    fn take(&mut self, key: &[u8]) -> Option<Entry> {
-        let entry = self.keys.remove(key)?;
+    fn take(&mut self, key: &[u8], place: Place) -> Option<Entry> {
+        let entry = self.keys.remove(key, place)?;
         entry.lives_at(self.time.now()).then_some(entry)
     }
 
@@ -315,7 +315,7 @@ impl Store {
         }
         let keep = lifetime == Lifetime::Keep && there;
         if until.is_some_and(|until| until.get() <= self.time.now()) {
-            self.keys.remove(key.0);
+            self.keys.remove(key.0, place);
             return Ok(true);
         }
         self.write(place, key.0, value.0, |deadline| {
@@ -348,7 +348,7 @@ impl Store {
             }
             found => {
                 if found.is_some() {
-                    self.keys.remove(key);
+                    self.keys.remove(key, place);
                 }
                 let bytes = key.len() + value.len() + Limits::OVERHEAD;
                 self.keys.room(&self.limits, 1, bytes)?;
@@ -431,7 +431,7 @@ impl Store {
             ExpireCondition::PresentSooner => before.is_some_and(|before| end < before),
         };
         if wanted && end.get() <= self.time.now() {
-            self.keys.remove(key.0);
+            self.keys.remove(key.0, place);
         } else if wanted {
             self.keys
                 .change(key.0, place, |_, deadline| *deadline = Some(end));

@@ -1,10 +1,10 @@
 //! The store as bytes: for checkpoints, and for a replica that begins with nothing.
 //!
 //! ```text
-//! magic 8 | format 2 | head | key, key, … | crc32c 4
+//! magic 8 | format 2 | head | graves | key, key, … | crc32c 4
 //! ```
 //!
-//! Head and keys are postcard; keys stand in the order of their birth, so equal
+//! All but the ends are postcard; keys stand in the order of their birth, so equal
 //! stores give equal bytes. The checksum covers everything ahead of it. Whatever
 //! the bytes are, reading them back gives a store or an error.
 
@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::clock::LogTime;
-use super::keyspace::Keyspace;
+use super::keyspace::{Keyspace, is_grave};
 use super::limits::Limits;
 use super::text::Text;
 use crate::service::{Damaged, Place};
@@ -64,6 +64,8 @@ pub fn write(keys: &Keyspace, time: LogTime, part: &mut dyn FnMut(&[u8])) {
         keys: keys.len() as u64,
     };
     append(&head, &mut buffer);
+    let graves: Vec<(u32, Place)> = keys.graves().collect();
+    append(&graves, &mut buffer);
     let stopped = keys.walk(0, |key, entry| {
         let row = Row {
             key: Text(key),
@@ -106,17 +108,28 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
     }
     let (head, mut rest): (Head, &[u8]) =
         postcard::take_from_bytes(&body[HEADER..]).map_err(|_| Damaged::Contradiction("head"))?;
+    let graves: (Vec<(u32, Place)>, &[u8]) =
+        postcard::take_from_bytes(rest).map_err(|_| Damaged::Contradiction("graves"))?;
+    rest = graves.1;
     // Beyond any store, and far from where numbers end.
     if head.born > 1 << 62 || head.time > LogTime::LAST {
         return Err(Damaged::Contradiction("a number beyond all bounds"));
     }
     let mut keys = Keyspace::default();
+    let mut last = None;
+    for (grave, place) in graves.0 {
+        if !is_grave(grave) || last >= Some(grave) || place.0 > 1 << 62 {
+            return Err(Damaged::Contradiction("the order of graves"));
+        }
+        last = Some(grave);
+        keys.bury(grave, place);
+    }
     let mut last = 0;
     for _ in 0..head.keys {
         let (row, behind): (Row<'_>, &[u8]) =
             postcard::take_from_bytes(rest).map_err(|_| Damaged::Contradiction("a key"))?;
         rest = behind;
-        if row.birth <= last || row.birth > head.born {
+        if row.birth <= last || row.birth > head.born || row.version.0 > 1 << 62 {
             return Err(Damaged::Contradiction("the order of births"));
         }
         last = row.birth;

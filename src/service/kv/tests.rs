@@ -232,7 +232,6 @@ fn a_key_ends_by_the_time_of_the_log() {
     rig.now += 51;
     assert_eq!(rig.get("k"), "nil");
     assert_eq!(rig.run(left("k")), "-2");
-    assert_eq!(rig.version("k"), 0);
     assert_eq!(rig.run(Operation::Count), "0");
     // Over before it begins: the key is gone at once.
     rig.set("k", "v");
@@ -396,7 +395,6 @@ fn a_transaction_happens_as_one_or_not_at_all() {
         ],
     };
     let none = rig.version("none");
-    assert_eq!(none, 0);
     let watched = || vec![("none".into(), none), ("balance".into(), seen)];
     assert_eq!(
         rig.apply(transaction(watched())),
@@ -540,4 +538,47 @@ fn the_state_alone_answers_what_does_not_depend_on_the_time() {
     assert_eq!(rig.read(Operation::Count), None);
     let keys = texts(&["k", "m"]);
     assert_eq!(rig.read(Operation::GetMany { keys }), None);
+}
+
+#[test]
+fn a_key_that_came_and_went_has_changed() {
+    let mut rig = Rig::new(Limits::default());
+    let never = rig.version("k");
+    let gone = |rig: &mut Rig| {
+        let keys = texts(&["k"]);
+        rig.run(Operation::Delete { keys });
+        rig.version("k")
+    };
+    rig.set("k", "v");
+    let first = gone(&mut rig);
+    rig.set("k", "v");
+    let second = gone(&mut rig);
+    // By its time, before and behind its removal.
+    rig.run(mortal("k", "v", 100));
+    let alive = rig.version("k");
+    rig.now += 100;
+    let over = rig.version("k");
+    rig.set("k", "v");
+    rig.run(Operation::Flush);
+    let flushed = rig.version("k");
+    let all = [never, first, second, alive, over, flushed];
+    let distinct: std::collections::BTreeSet<u64> = all.into_iter().collect();
+    assert_eq!(distinct.len(), all.len(), "{all:?}");
+    // What merely stays away does not change.
+    assert_eq!(rig.version("k"), flushed);
+    // One transaction sets it for a moment and removes another: its end shows.
+    let operations = vec![
+        mortal("k", "v", 50),
+        set("l", "w"),
+        Operation::Delete {
+            keys: texts(&["l"]),
+        },
+    ];
+    rig.apply(Command::Transaction {
+        watched: vec![],
+        operations,
+    });
+    let alive = rig.version("k");
+    rig.now += 50;
+    assert_ne!(rig.version("k"), alive);
 }
