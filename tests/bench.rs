@@ -225,3 +225,16 @@ fn all_there_is_can_be_listed() {
     let quick = bench(directory.path(), &["--list", "--quick"]);
     assert!(quick.stdout.len() < output.stdout.len());
 }
+
+#[test]
+fn a_reader_that_leaves_ends_it_without_a_word() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_paxcast"))
+        .args(["bench", "--list"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(141), "as if SIGPIPE had ended it");
+    assert_eq!(text(&output.stderr), "");
+}

@@ -9,6 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use paxcast::bench::{Plan, RATES, Scope, Settings, end_children_on_signals, run};
 
+use crate::telling::tell;
+
 /// Measure throughput and latency on this machine, beside what others do
 ///
 /// Starts real clusters on loopback, on groups and ports of their own, and
@@ -102,7 +104,7 @@ pub fn bench(options: &Options) -> anyhow::Result<ExitCode> {
     }
     if options.list {
         for line in plan.list() {
-            println!("{line}");
+            tell!("{line}");
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -124,7 +126,7 @@ pub fn bench(options: &Options) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot write to {}", directory.0.display()))?;
     eprintln!("\n{}", report.table());
     for ratio in &report.ratios {
-        println!("{}", ratio.line());
+        tell!("{}", ratio.line());
     }
     if let Some(file) = &options.json {
         fs::write(file, report.json())

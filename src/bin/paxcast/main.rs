@@ -6,6 +6,7 @@ mod drawing;
 mod kv;
 mod play;
 mod sim;
+mod telling;
 
 use std::process::ExitCode;
 

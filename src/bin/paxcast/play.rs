@@ -10,6 +10,7 @@ use paxcast::sim::scenario::Scenario;
 use paxcast::sim::scenario::play::Play;
 
 use crate::drawing::{Drawing, seconds};
+use crate::telling::tell;
 
 /// Play scenarios: stories of failures, each a text file of one step a line
 ///
@@ -81,9 +82,9 @@ fn play(file: &Path, options: &Options) -> anyhow::Result<Option<ExitCode>> {
         Ok(report) => {
             match broken {
                 Some(violation) => {
-                    println!("{name}: broken, as it should be: {}", violation.what);
+                    tell!("{name}: broken, as it should be: {}", violation.what);
                 }
-                None => println!(
+                None => tell!(
                     "{name}: as it should be, {} values, {} of virtual time",
                     report.values,
                     seconds(Duration::from_nanos(report.time.0))
@@ -95,7 +96,7 @@ fn play(file: &Path, options: &Options) -> anyhow::Result<Option<ExitCode>> {
             for line in violation.trace.iter().rev().take(10).rev() {
                 eprintln!("{line}");
             }
-            println!(
+            tell!(
                 "{name}: {} at {}: {}",
                 violation.kind.name(),
                 violation.at,

@@ -17,6 +17,7 @@ use paxcast::sim::terms::{Roles, Terms};
 use paxcast::sim::{Cluster, Kind, Plan, Report, Violation, run_cluster};
 
 use crate::drawing::{Drawing, seconds, write};
+use crate::telling::tell;
 
 /// Run whole clusters through random faults; a seed replays everything
 ///
@@ -90,7 +91,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     if options.mutant.as_deref() == Some("?") {
         for mutant in Mutant::ALL {
-            println!("{mutant:32} {:3} {}", mutant.hazard(), mutant.what());
+            tell!("{mutant:32} {:3} {}", mutant.hazard(), mutant.what());
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -111,7 +112,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 fn one(seed: u64, terms: &Terms, options: &Options) -> anyhow::Result<ExitCode> {
     let plan = Plan::with(seed, terms);
     if !options.json {
-        println!("{plan}");
+        tell!("{plan}");
     }
     let mut cluster = Cluster::new(seed, plan.cluster.clone(), options.verbose);
     options.drawing.prepare(&mut cluster);
@@ -125,7 +126,7 @@ fn one(seed: u64, terms: &Terms, options: &Options) -> anyhow::Result<ExitCode> 
     match outcome {
         Ok(report) => {
             match options.json {
-                true => println!("{}", serde_json::to_string(&Tally::of(&report))?),
+                true => tell!("{}", serde_json::to_string(&Tally::of(&report))?),
                 false => describe(&report),
             }
             Ok(ExitCode::SUCCESS)
@@ -139,7 +140,7 @@ fn one(seed: u64, terms: &Terms, options: &Options) -> anyhow::Result<ExitCode> 
 }
 
 fn describe(report: &Report) {
-    println!(
+    tell!(
         "all is well: {} values in {} of virtual time, {} events; healed clusters were done \
          after {}",
         report.values,
@@ -153,8 +154,8 @@ fn describe(report: &Report) {
         .filter(|(_, times)| **times > 0)
         .map(|(fault, times)| format!("{fault} {times}"))
         .collect();
-    println!("what struck: {}", struck.join(", "));
-    println!("trace {:016x}", report.digest);
+    tell!("what struck: {}", struck.join(", "));
+    tell!("trace {:016x}", report.digest);
 }
 
 /// Many seeds.
@@ -193,11 +194,11 @@ fn many(terms: Terms, options: &Options) -> anyhow::Result<ExitCode> {
         eprintln!();
     }
     match options.json {
-        true => println!("{}", serde_json::to_string(&tally)?),
+        true => tell!("{}", serde_json::to_string(&tally)?),
         false => {
             let rate = tally.seeds as f64 / began.elapsed().as_secs_f64();
-            println!("{}", tally.line());
-            println!("{rate:.0} seeds/s in all, {} run twice", tally.twice);
+            tell!("{}", tally.line());
+            tell!("{rate:.0} seeds/s in all, {} run twice", tally.twice);
         }
     }
     let Some(first) = failed.first() else {
@@ -272,7 +273,7 @@ fn cut_down(failed: &[Violation], terms: &Terms, options: &Options) -> anyhow::R
         Some(file) => write(file, &scenario.to_string()),
         None if options.json => Ok(()),
         None => {
-            println!("{scenario}");
+            tell!("{scenario}");
             Ok(())
         }
     }
@@ -297,17 +298,17 @@ fn merge(options: &Options) -> anyhow::Result<ExitCode> {
         }
     }
     match options.json {
-        true => println!("{}", serde_json::to_string(&sum)?),
+        true => tell!("{}", serde_json::to_string(&sum)?),
         false => {
-            println!("{}", sum.line());
+            tell!("{}", sum.line());
             let ranges: Vec<String> = sum
                 .ranges
                 .iter()
                 .map(|(from, to)| format!("{from}..{to}"))
                 .collect();
-            println!("seeds {}", ranges.join(" "));
+            tell!("seeds {}", ranges.join(" "));
             for failure in &sum.failed {
-                println!("seed {}: {}: {}", failure.seed, failure.kind, failure.what);
+                tell!("seed {}: {}: {}", failure.seed, failure.kind, failure.what);
             }
         }
     }
