@@ -235,6 +235,10 @@ fn a_reader_that_leaves_ends_it_without_a_word() {
         .stdout(writer)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(141), "as if SIGPIPE had ended it");
+    assert_eq!(
+        output.status.code(),
+        Some(141),
+        "as if SIGPIPE had ended it"
+    );
     assert_eq!(text(&output.stderr), "");
 }
