@@ -103,6 +103,12 @@ fn lines_table_json_and_page_tell_the_same() {
         assert!(!page.contains(fetched), "the page has {fetched}");
     }
     assert!(page.contains("<svg ") && page.contains("durable_64"));
+    // Sizes with different numbers of values under way stand in one chart.
+    let chart = page
+        .split("<figure")
+        .find(|figure| figure.contains("Bytes by size of value"));
+    let chart = chart.expect("a chart of sizes");
+    assert!(chart.contains("64 B") && chart.contains("8 KiB"), "{chart}");
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0, "the run left something");
 }

@@ -176,17 +176,20 @@ fn sort(series: &mut Vec<Series>) {
     series.retain(|one| one.points.len() > 1);
 }
 
-/// Rows in which two clients bring in all they can.
+/// Rows in which two clients bring in all they can, which is fewer large values
+/// than small ones.
 fn full_rows(report: &Report) -> impl Iterator<Item = (&Measured, &super::Figures)> {
-    let most = report
-        .rows
-        .iter()
-        .filter_map(|row| row.load.outstanding)
-        .max();
+    let most = |bytes| {
+        let same = report
+            .rows
+            .iter()
+            .filter(move |row| row.load.bytes == bytes);
+        same.filter_map(|row| row.load.outstanding).max()
+    };
     report
         .rows
         .iter()
-        .filter(move |row| row.load.outstanding == most && row.load.clients == 2)
+        .filter(move |row| row.load.outstanding == most(row.load.bytes) && row.load.clients == 2)
         .filter(|row| named(row.contestant))
         .filter_map(|row| Some((row, row.figures.as_ref()?)))
 }
