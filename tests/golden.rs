@@ -158,6 +158,38 @@ fn messages() -> Vec<Message> {
         Message::Forgotten {
             through: Instance(300),
         },
+        Message::Confirm {
+            nonce: 0x0123_4567_89ab_cdef,
+        },
+        Message::Confirmed {
+            nonce: 0x0123_4567_89ab_cdef,
+            highest: Instance(305),
+        },
+        Message::Checkpointed {
+            through: Instance(300),
+        },
+        Message::Digest {
+            instance: Instance(300),
+            digest: 0xfedc_ba98_7654_3210,
+        },
+        Message::Behind {
+            delivered: Instance(300),
+        },
+        Message::Offer {
+            through: Instance(300),
+            length: 1 << 20,
+            checksum: 0x89ab_cdef,
+        },
+        Message::Fetch {
+            through: Instance(300),
+            offset: 65_536,
+            bytes: 262_144,
+        },
+        Message::Piece {
+            through: Instance(300),
+            offset: 65_536,
+            bytes: Payload::new(Bytes::from_static(b"piece")),
+        },
     ];
     for message in &all {
         match message {
@@ -179,7 +211,15 @@ fn messages() -> Vec<Message> {
             | Message::Votes { .. }
             | Message::Stuck { .. }
             | Message::Listening { .. }
-            | Message::Forgotten { .. } => {}
+            | Message::Forgotten { .. }
+            | Message::Confirm { .. }
+            | Message::Confirmed { .. }
+            | Message::Checkpointed { .. }
+            | Message::Digest { .. }
+            | Message::Behind { .. }
+            | Message::Offer { .. }
+            | Message::Fetch { .. }
+            | Message::Piece { .. } => {}
         }
     }
     all

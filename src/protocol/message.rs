@@ -295,11 +295,69 @@ pub enum Message {
         /// The last instance that it has nothing of.
         through: Instance,
     },
+    /// Learner to acceptors: how far have you voted? Whatever was chosen before
+    /// this was asked, some acceptor of every quorum has voted for.
+    Confirm {
+        /// Drawn anew for each round, so that no late answer serves another.
+        nonce: u64,
+    },
+    /// Acceptor to the learner that asked: so far, and it is written down.
+    Confirmed {
+        /// As it was asked.
+        nonce: u64,
+        /// The highest instance voted for.
+        highest: Instance,
+    },
+    /// Replica to acceptors: I have a durable checkpoint of everything through here.
+    Checkpointed {
+        /// The last instance in it.
+        through: Instance,
+    },
+    /// Replica to replicas: my state behind this instance has this digest.
+    Digest {
+        /// The last instance applied.
+        instance: Instance,
+        /// The digest of state and sessions there.
+        digest: u64,
+    },
+    /// Replica to replicas: the acceptors have forgotten what I need next; who has
+    /// a checkpoint?
+    Behind {
+        /// The last instance that I have applied.
+        delivered: Instance,
+    },
+    /// Replica to the one that asked: I have this one.
+    Offer {
+        /// The last instance in it.
+        through: Instance,
+        /// Its bytes.
+        length: u64,
+        /// CRC-32C over all of them.
+        checksum: u32,
+    },
+    /// Replica to the one that offered: send me this part of it.
+    Fetch {
+        /// Which checkpoint.
+        through: Instance,
+        /// Where the part begins.
+        offset: u64,
+        /// How many bytes it has.
+        bytes: u32,
+    },
+    /// Replica to the one that asked for it: a piece of a checkpoint.
+    Piece {
+        /// Which checkpoint.
+        through: Instance,
+        /// Where the piece begins.
+        offset: u64,
+        /// The piece.
+        bytes: Payload,
+    },
 }
 
 impl Message {
     /// All names.
-    pub const NAMES: [&str; 19] = [
+    pub const NAMES: [&str; 27] = [
         "submit",
         "inquire",
         "acknowledge",
@@ -319,6 +377,14 @@ impl Message {
         "stuck",
         "listening",
         "forgotten",
+        "confirm",
+        "confirmed",
+        "checkpointed",
+        "digest",
+        "behind",
+        "offer",
+        "fetch",
+        "piece",
     ];
 
     /// A short name for logs, traces and counters.
@@ -343,6 +409,14 @@ impl Message {
             Message::Stuck { .. } => "stuck",
             Message::Listening { .. } => "listening",
             Message::Forgotten { .. } => "forgotten",
+            Message::Confirm { .. } => "confirm",
+            Message::Confirmed { .. } => "confirmed",
+            Message::Checkpointed { .. } => "checkpointed",
+            Message::Digest { .. } => "digest",
+            Message::Behind { .. } => "behind",
+            Message::Offer { .. } => "offer",
+            Message::Fetch { .. } => "fetch",
+            Message::Piece { .. } => "piece",
         }
     }
 }
@@ -352,6 +426,7 @@ impl Payloads for Message {
         match self {
             Message::Submit { run, .. } => visit(&run.items),
             Message::Accept { value, .. } => visit(value),
+            Message::Piece { bytes, .. } => visit(bytes),
             Message::Promise { votes, .. } | Message::Votes { votes, .. } => {
                 votes.iter().for_each(|vote| visit(&vote.value));
             }
@@ -363,6 +438,7 @@ impl Payloads for Message {
         match self {
             Message::Submit { run, .. } => visit(&mut run.items),
             Message::Accept { value, .. } => visit(value),
+            Message::Piece { bytes, .. } => visit(bytes),
             Message::Promise { votes, .. } | Message::Votes { votes, .. } => {
                 votes.iter_mut().for_each(|vote| visit(&mut vote.value));
             }

@@ -239,6 +239,26 @@ pub fn describe(message: &Message) -> String {
         }
         Message::Stuck { span } => format!("{name} {span}"),
         Message::Forgotten { through } => format!("{name} through {through}"),
+        Message::Confirm { nonce } => format!("{name} {nonce:016x}"),
+        Message::Confirmed { nonce, highest } => format!("{name} {nonce:016x} highest {highest}"),
+        Message::Checkpointed { through } => format!("{name} through {through}"),
+        Message::Digest { instance, digest } => format!("{name} {instance} {digest:016x}"),
+        Message::Behind { delivered } => format!("{name} delivered {delivered}"),
+        Message::Offer {
+            through,
+            length,
+            checksum,
+        } => format!("{name} through {through} {length}B {checksum:08x}"),
+        Message::Fetch {
+            through,
+            offset,
+            bytes,
+        } => format!("{name} through {through} from {offset} {bytes}B"),
+        Message::Piece {
+            through,
+            offset,
+            bytes,
+        } => format!("{name} through {through} from {offset} {}B", bytes.len()),
         Message::Credit { decided, bytes } => format!("{name} {bytes}B decided {decided}"),
         Message::Missing { session, gaps } => {
             let gaps: Vec<String> = gaps
