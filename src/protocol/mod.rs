@@ -100,6 +100,7 @@
 pub mod acceptor;
 pub mod ballot;
 pub mod client;
+pub mod digest;
 pub mod jitter;
 pub mod learner;
 pub mod measure;

@@ -13,7 +13,7 @@
 //! - *Bounded*: a limit on the time and the memory that one command can take,
 //!   and on the state as a whole.
 //!
-//! A state can be written down and read back ([`StateMachine::snapshot`],
+//! A state can be written down and read back ([`StateMachine::freeze`],
 //! [`StateMachine::restore`]), so that the log behind it can be forgotten, and it
 //! has a [`StateMachine::digest`] that replicas compare: should a replica ever
 //! disagree, for want of memory that keeps its bits or by a mistake in here, it
@@ -62,6 +62,9 @@ pub enum Reading {
 
 /// A service: a state that commands change, one after the other.
 pub trait StateMachine {
+    /// The state as it was at some moment, see [`StateMachine::freeze`].
+    type Frozen: Frozen;
+
     /// Applies a command at its place in the order, which lies behind all that
     /// were applied before, and appends the reply. Never fails: refusals are
     /// replies.
@@ -72,9 +75,16 @@ pub trait StateMachine {
     /// Whether the state is recent enough to answer from is the caller's care.
     fn read(&self, command: &[u8], reply: &mut Vec<u8>) -> Reading;
 
+    /// The state as it is now. It is shared with this one until this one changes,
+    /// so it costs little whatever its size: the state goes on while another
+    /// thread writes the frozen one down.
+    fn freeze(&self) -> Self::Frozen;
+
     /// Writes the state down, in parts that come in order. Equal states give
     /// equal bytes.
-    fn snapshot(&self, part: &mut dyn FnMut(&[u8]));
+    fn snapshot(&self, part: &mut dyn FnMut(&[u8])) {
+        self.freeze().write(part);
+    }
 
     /// Becomes the state that was written down. Limits are no part of it and
     /// stay as they are; they must be the same at every replica.
@@ -88,6 +98,13 @@ pub trait StateMachine {
     /// have equal digests, and different ones different digests but for a chance
     /// in some thousand million. It finds accidents, not lies.
     fn digest(&self) -> u64;
+}
+
+/// A state that changes no more.
+pub trait Frozen: Send + 'static {
+    /// Writes it down, in parts of a megabyte or so that come in order. Equal
+    /// states give equal bytes, however often they are written.
+    fn write(&self, part: &mut dyn FnMut(&[u8]));
 }
 
 /// Why bytes are no snapshot.

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use super::limits::Limits;
 use super::reply::Refusal;
+use crate::protocol::digest::mix;
 use crate::service::Place;
 
 /// How many keys that are not there are told apart, by their checksums.
@@ -128,15 +129,6 @@ fn grave(key: &[u8]) -> u32 {
 /// Whether there is such a grave.
 pub fn is_grave(grave: u32) -> bool {
     grave < GRAVES
-}
-
-/// Takes one more number into a digest. Multiplying to twice the width and
-/// folding the halves lets every bit reach every other.
-pub fn mix(digest: u64, number: u64) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    const OTHER: u64 = 0xd1b5_4a32_d192_ed03;
-    let wide = u128::from(digest.rotate_left(23) ^ number ^ ODD) * u128::from(OTHER);
-    (wide >> 64) as u64 ^ (wide as u64).wrapping_add(number)
 }
 
 impl Keyspace {

@@ -40,12 +40,14 @@ pub mod text;
 
 use clock::LogTime;
 use command::{Command, Operation, Stamped};
-use keyspace::{Keyspace, mix};
+use keyspace::Keyspace;
 use limits::Limits;
 use operation::{Allowance, Relic};
 use reply::{Refusal, Reply};
+pub use snapshot::Frozen;
 
 use super::{Damaged, Place, Reading, StateMachine};
+use crate::protocol::digest::mix;
 
 /// The store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,6 +157,8 @@ fn weight(reply: &Reply<'_>) -> usize {
 }
 
 impl StateMachine for Store {
+    type Frozen = Frozen;
+
     fn apply(&mut self, place: Place, command: &[u8], reply: &mut Vec<u8>) {
         let Some(Stamped { stamp, command }) = Stamped::decode(command) else {
             return Reply::Refused(Refusal::Malformed).encode_into(reply);
@@ -188,8 +192,8 @@ impl StateMachine for Store {
         }
     }
 
-    fn snapshot(&self, part: &mut dyn FnMut(&[u8])) {
-        snapshot::write(&self.keys, self.time, part);
+    fn freeze(&self) -> Frozen {
+        Frozen::new(&self.keys, self.time)
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), Damaged> {

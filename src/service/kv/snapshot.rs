@@ -17,7 +17,7 @@ use super::clock::LogTime;
 use super::keyspace::{Keyspace, is_grave};
 use super::limits::Limits;
 use super::text::Text;
-use crate::service::{Damaged, Place};
+use crate::service::{self, Damaged, Place};
 
 const MAGIC: &[u8; 8] = b"paxcstkv";
 const FORMAT: u16 = 1;
@@ -43,8 +43,29 @@ struct Row<'a> {
     deadline: Option<NonZeroU64>,
 }
 
+/// A store as it was.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    keys: Keyspace,
+    time: LogTime,
+}
+
+impl Frozen {
+    /// What there is now.
+    pub(super) fn new(keys: &Keyspace, time: LogTime) -> Frozen {
+        let keys = keys.clone();
+        Frozen { keys, time }
+    }
+}
+
+impl service::Frozen for Frozen {
+    fn write(&self, part: &mut dyn FnMut(&[u8])) {
+        write(&self.keys, self.time, part);
+    }
+}
+
 /// Writes a store down, in parts of about a megabyte.
-pub fn write(keys: &Keyspace, time: LogTime, part: &mut dyn FnMut(&[u8])) {
+fn write(keys: &Keyspace, time: LogTime, part: &mut dyn FnMut(&[u8])) {
     const PART: usize = 1 << 20;
     let mut buffer = Vec::new();
     let mut sum = 0;
