@@ -13,7 +13,7 @@ use rand::{Rng, RngExt, SeedableRng};
 /// Inputs for each body: more than two million. Where an input is a script, it makes
 /// some dozens of messages, another two million together. `PAXCAST_FUZZ_FACTOR`
 /// multiplies them.
-const INPUTS: [(&str, u64); 11] = [
+const INPUTS: [(&str, u64); 12] = [
     ("datagram", 1_000_000),
     ("record", 600_000),
     ("log", 40_000),
@@ -25,6 +25,7 @@ const INPUTS: [(&str, u64); 11] = [
     ("client", 12_000),
     ("resp", 300_000),
     ("command", 40_000),
+    ("sessions", 100_000),
 ];
 
 /// The committed inputs of a body.
@@ -132,4 +133,4 @@ macro_rules! each {
     };
 }
 
-each!(datagram record log config input acceptor proposer learner client resp command);
+each!(datagram record log config input acceptor proposer learner client resp command sessions);

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use paxcast::protocol::{
-    Ballot, Instance, Message, Payload, Payloads, ProcessId, Progress, Record, Role, Run, Session,
-    Span, Vote, Watermark,
+    AcceptorSet, Ballot, Instance, Item, Membership, Message, Payload, Payloads, ProcessId,
+    Progress, Record, Role, Run, Session, Sessions, Settings, Span, Vote, Watermark,
 };
 use paxcast::wire::{self, Reject, Scope};
 use proptest::prelude::*;
@@ -310,6 +310,56 @@ fn records_keep_their_bytes() {
         .map(|(name, record)| format!("{name} {}", hex(&record.encode())))
         .collect();
     compare("records.txt", &lines);
+}
+
+/// Sessions as a checkpoint has them: none, one that is whole, one with a value that
+/// goes on, and one that broke a limit.
+#[test]
+fn sessions_keep_their_bytes() {
+    let settings = Settings::new(Membership::majority(AcceptorSet::first(1)));
+    let mut sessions = Sessions::new(&settings);
+    let none = sessions.encode();
+    let long = vec![0; Sessions::MAX_VALUE + 1];
+    type Items<'a> = &'a [(bool, &'a [u8])];
+    let items: [(u16, Items<'_>); 3] = [
+        (1, &[(false, b"one"), (false, b"two")]),
+        (2, &[(false, b"three"), (true, b"fo"), (true, b"u")]),
+        (3, &[(true, &long)]),
+    ];
+    for (client, items) in items {
+        let mut buffer = BytesMut::new();
+        for (continues, bytes) in items {
+            Item::encode(*continues, bytes, &mut buffer);
+        }
+        let run = Run {
+            session: Session {
+                client,
+                incarnation: 0xfeed,
+            },
+            birth: Instance(1_100_000),
+            first: 1,
+            count: items.len() as u32,
+            items: Payload::new(buffer.freeze()),
+        };
+        let instance = Instance(1_100_000 + u64::from(client));
+        sessions.apply(instance, &run, &mut |_| {});
+    }
+    let some = sessions.encode();
+    for (bytes, empty) in [(&none, true), (&some, false)] {
+        let decoded = Sessions::decode(&settings, bytes).expect("just encoded");
+        assert_eq!(
+            (decoded.is_empty(), decoded.encode()),
+            (empty, bytes.clone())
+        );
+    }
+    compare(
+        "sessions.txt",
+        &[
+            format!("none {}", hex(&none)),
+            format!("some {}", hex(&some)),
+            format!("digest {:016x}", sessions.digest()),
+        ],
+    );
 }
 
 #[test]

@@ -25,6 +25,8 @@ use super::mutant::{Mutant, mutant};
 use super::settings::Settings;
 use super::value::{Instance, Run, Session};
 
+mod encoding;
+
 /// All sessions, as the log through some instance has them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sessions {
@@ -52,8 +54,18 @@ struct State {
     instance: Instance,
     /// The pieces so far of a value that goes on.
     partial: BytesMut,
+    /// The checksum of these pieces, so that a digest need not read them.
+    checksum: u32,
     /// It broke a limit: nothing of it is delivered any more.
     broken: bool,
+}
+
+impl State {
+    /// The pieces so far; there are none from then on.
+    fn take_partial(&mut self) -> BytesMut {
+        self.checksum = 0;
+        std::mem::take(&mut self.partial)
+    }
 }
 
 /// A value in its place in the total order.
@@ -181,6 +193,7 @@ impl Sessions {
                         break;
                     }
                     state.partial.extend_from_slice(&item.bytes);
+                    state.checksum = crc32c::crc32c_append(state.checksum, &item.bytes);
                     self.unfinished += item.bytes.len();
                     if item.continues {
                         continue;
@@ -190,7 +203,7 @@ impl Sessions {
                     true => item.bytes,
                     false => {
                         self.unfinished -= state.partial.len();
-                        std::mem::take(&mut state.partial).freeze()
+                        state.take_partial().freeze()
                     }
                 };
                 self.position += 1;
@@ -207,7 +220,7 @@ impl Sessions {
             self.by_age.insert((instance, session));
         }
         if state.broken {
-            self.unfinished -= std::mem::take(&mut state.partial).len();
+            self.unfinished -= state.take_partial().len();
         }
         while self.unfinished > Self::MAX_UNFINISHED {
             self.break_oldest_unfinished();
@@ -233,7 +246,7 @@ impl Sessions {
             let state = self.sessions.get_mut(session).expect("both sets agree");
             if !state.partial.is_empty() {
                 state.broken = true;
-                self.unfinished -= std::mem::take(&mut state.partial).len();
+                self.unfinished -= state.take_partial().len();
                 return;
             }
         }

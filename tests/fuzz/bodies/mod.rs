@@ -22,13 +22,14 @@ pub mod record;
 pub mod resp;
 pub mod said;
 pub mod script;
+pub mod sessions;
 
 /// A way in: what it is called, and what takes the bytes. It says how often
 /// something came of them: a body that always finds nothing proves nothing.
 pub type Body = (&'static str, fn(&[u8]) -> u64);
 
 /// All of them. Each has a target for libFuzzer and a directory of seeds.
-pub const ALL: [Body; 11] = [
+pub const ALL: [Body; 12] = [
     ("datagram", datagram::run),
     ("record", record::run),
     ("log", log::run),
@@ -40,6 +41,7 @@ pub const ALL: [Body; 11] = [
     ("client", client::run),
     ("resp", resp::run),
     ("command", command::run),
+    ("sessions", sessions::run),
 ];
 
 /// Gives bytes to the body of this name; says how often something came of them.
