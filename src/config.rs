@@ -31,7 +31,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::protocol::{AcceptorSet, Membership, Settings};
+use crate::protocol::{AcceptorSet, Membership, ReplicaSet, Settings};
 
 mod error;
 mod explain;
@@ -71,6 +71,8 @@ pub struct Config {
     pub timeout: Duration,
     /// The acceptors that exist, running or not; never empty.
     pub acceptors: AcceptorSet,
+    /// The replicas whose checkpoints let acceptors forget; none by default.
+    pub replicas: ReplicaSet,
     /// Shortest and longest time until an unanswered message is sent again.
     pub repropose: (Duration, Duration),
     /// How often a learner asks for what it may lack, with or without a reason.
@@ -138,6 +140,7 @@ impl Config {
                 quantity::duration(word, Duration::ZERO..=HOUR)
             }),
             acceptors: read_acceptors(&mut reader, defaults.membership.acceptors()),
+            replicas: read_replicas(&mut reader),
             repropose: reader.value(Key::Repropose, defaults.repropose, read_repropose),
             catch_up: reader.value(Key::CatchUp, defaults.catch_up, |[word]| {
                 quantity::duration(word, Duration::from_millis(10)..=HOUR)
@@ -185,6 +188,7 @@ impl Config {
             repropose: self.repropose,
             catch_up: self.catch_up,
             pause: self.timeout,
+            replicas: self.replicas,
             ..Settings::new(self.membership())
         }
     }
@@ -210,6 +214,7 @@ impl PartialEq for Config {
             groups,
             timeout,
             acceptors,
+            replicas,
             repropose,
             catch_up,
             heartbeat,
@@ -226,6 +231,7 @@ impl PartialEq for Config {
         *groups == other.groups
             && *timeout == other.timeout
             && *acceptors == other.acceptors
+            && *replicas == other.replicas
             && *repropose == other.repropose
             && *catch_up == other.catch_up
             && *heartbeat == other.heartbeat
@@ -261,6 +267,20 @@ fn read_acceptors(reader: &mut Reader, default: AcceptorSet) -> AcceptorSet {
             }
         }
         Ok(acceptors)
+    })
+}
+
+fn read_replicas(reader: &mut Reader) -> ReplicaSet {
+    let max = ReplicaSet::MAX_ID;
+    reader.values(Key::ReplicaIds, ReplicaSet::EMPTY, |words| {
+        let mut replicas = ReplicaSet::EMPTY;
+        for word in words {
+            let id = quantity::number(word, 1..=max)?;
+            if !replicas.insert(id) {
+                return Err(format!("replica {id} is listed twice: list each id once"));
+            }
+        }
+        Ok(replicas)
     })
 }
 

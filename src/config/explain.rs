@@ -60,11 +60,10 @@ impl Config {
             Key::Acceptors => group(self.groups.acceptors),
             Key::Learners => group(self.groups.learners),
             Key::Timeout => show_duration(self.timeout),
-            Key::AcceptorIds => {
-                let ids: Vec<String> = self.acceptors.iter().map(|id| id.to_string()).collect();
-                ids.join(" ")
-            }
+            Key::AcceptorIds => ids(self.acceptors.iter()),
             Key::AcceptorCount => self.acceptors.len().to_string(),
+            Key::ReplicaIds if self.replicas.is_empty() => return None,
+            Key::ReplicaIds => ids(self.replicas.iter()),
             Key::Cluster => quote(self.cluster.as_bytes()),
             Key::Data => quote(self.data.as_ref()?.as_os_str().as_bytes()),
             Key::History => show_size(self.history?),
@@ -88,6 +87,7 @@ impl Config {
         }
         match (key, self.origins.get(&Key::AcceptorCount)) {
             (Key::AcceptorIds, Some(origin)) => format!("{origin} (acceptor_count)"),
+            (Key::ReplicaIds, _) => "default: acceptors with data forget nothing".to_owned(),
             (Key::Datagram, _) => "default: what the interface carries unfragmented".to_owned(),
             (Key::Data, _) => {
                 "default: acceptors keep their votes in memory and forget them at their end"
@@ -99,4 +99,10 @@ impl Config {
             _ => "default".to_owned(),
         }
     }
+}
+
+/// Ids as they are listed.
+fn ids(ids: impl Iterator<Item = u16>) -> String {
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    ids.join(" ")
 }

@@ -24,7 +24,14 @@ impl Config {
     }
 
     /// Digest of what all processes of a cluster must agree on: acceptor ids,
-    /// quorum, whether acceptors are durable, and the limit of a datagram in bytes.
+    /// quorum, whether acceptors are durable, the limit of a datagram in bytes, and
+    /// whose checkpoints let acceptors forget.
+    ///
+    /// The last has no bearing on what is decided, only on how long it is kept.
+    /// But it would take just a quorum with a smaller list to delete what the others
+    /// keep, perhaps on the word of the one replica whose disk fails next; so those
+    /// who disagree are not to count for each other. A cluster that never set it
+    /// has the digest that it always had.
     pub fn config_digest(&self, datagram: usize) -> u64 {
         let mut hash = Fnv1a::default();
         hash.write(&(self.membership().quorum() as u64).to_be_bytes());
@@ -32,6 +39,13 @@ impl Config {
         hash.write(&[u8::from(self.data.is_some())]);
         for id in self.acceptors.iter() {
             hash.write(&id.to_be_bytes());
+        }
+        if !self.replicas.is_empty() {
+            // An end mark: 0 is no id.
+            hash.write(&[0, 0]);
+            for id in self.replicas.iter() {
+                hash.write(&id.to_be_bytes());
+            }
         }
         hash.0
     }
@@ -110,6 +124,15 @@ mod tests {
         assert_ne!(config("acceptor_count 4").config_digest(1472), base);
         assert_ne!(config("data x").config_digest(1472), base);
         assert_eq!(config("acceptor_ids 3 2 1").config_digest(1472), base);
+        let replicas = config("replica_ids 1 2 3").config_digest(1472);
+        assert_ne!(replicas, base);
+        assert_ne!(config("replica_ids 1 2").config_digest(1472), replicas);
+        assert_eq!(config("replica_ids 3 1 2").config_digest(1472), replicas);
+        // Ids of one list are not taken for ids of the other.
+        assert_ne!(
+            config("acceptor_ids 1 2\nreplica_ids 3").config_digest(1472),
+            config("acceptor_ids 1 2 3").config_digest(1472)
+        );
         assert_eq!(
             config("timeout 1\nwindow 9\ncluster x").config_digest(1472),
             base

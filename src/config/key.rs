@@ -17,6 +17,7 @@ pub(super) enum Key {
     Cluster,
     Data,
     History,
+    ReplicaIds,
     Interface,
     Ttl,
     Datagram,
@@ -29,7 +30,7 @@ pub(super) enum Key {
 
 impl Key {
     /// All keys.
-    pub(super) const ALL: [Key; 18] = [
+    pub(super) const ALL: [Key; 19] = [
         Key::Clients,
         Key::Proposers,
         Key::Acceptors,
@@ -40,6 +41,7 @@ impl Key {
         Key::Cluster,
         Key::Data,
         Key::History,
+        Key::ReplicaIds,
         Key::Interface,
         Key::Ttl,
         Key::Datagram,
@@ -70,6 +72,7 @@ impl Key {
             Key::Timeout => "timeout",
             Key::AcceptorIds => "acceptor_ids",
             Key::AcceptorCount => "acceptor_count",
+            Key::ReplicaIds => "replica_ids",
             Key::Cluster => "cluster",
             Key::Data => "data",
             Key::History => "history",
@@ -94,6 +97,7 @@ impl Key {
             Key::Timeout => "0.1",
             Key::AcceptorIds => "1 2 3",
             Key::AcceptorCount => "3",
+            Key::ReplicaIds => "1 2 3",
             Key::Cluster => "paxcast",
             Key::Data => "/var/lib/paxcast",
             Key::History => "512MiB",

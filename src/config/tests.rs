@@ -82,7 +82,7 @@ fn every_key_sets_its_value() {
     let config = parse(format!(
         "{groups}timeout 5ms\nacceptor_ids 7 2 64\nrepropose 10ms 0.5\ncatch_up 2\n\
          heartbeat 1ms\nwindow 4096\ninterface eth0\nttl 255\ndatagram 9kB\n\
-         receive_buffer 212992\ndata votes\nhistory 2MiB\ncluster \"our cluster\"\n"
+         receive_buffer 212992\ndata votes\nhistory 2MiB\nreplica_ids 9 4\ncluster \"our cluster\"\n"
     ));
     assert_eq!(config.timeout, Duration::from_millis(5));
     assert_eq!(config.acceptors, [2, 7, 64].into_iter().collect());
@@ -97,6 +97,8 @@ fn every_key_sets_its_value() {
     assert_eq!(config.receive_buffer, 212_992);
     assert_eq!(config.data, Some(PathBuf::from("votes")));
     assert_eq!(config.history, Some(2 << 20));
+    assert_eq!(config.replicas, [4, 9].into_iter().collect());
+    assert_eq!(config.settings(1472).replicas, config.replicas);
     assert_eq!(config.cluster, "our cluster");
     let counted = parse(format!("{groups}acceptor_count 5\n"));
     assert_eq!(counted.acceptors, AcceptorSet::first(5));
@@ -120,6 +122,7 @@ fn equality_is_of_all_values_and_no_origins() {
         "receive_buffer 9MiB",
         "data votes",
         "history 1MiB",
+        "replica_ids 1",
         "cluster other",
     ] {
         assert_ne!(parse(format!("{FIVE_LINES}{line}\n")), base, "{line}");
@@ -210,6 +213,14 @@ fn mistakes_are_named_with_line_and_remedy() {
         (
             "acceptor_ids 1 2 1",
             "acceptor_ids: acceptor 1 is listed twice: list each id once",
+        ),
+        (
+            "replica_ids 65",
+            r#"replica_ids: "65" is out of bounds: write 1 through 64"#,
+        ),
+        (
+            "replica_ids 2 2",
+            "replica_ids: replica 2 is listed twice: list each id once",
         ),
         (
             "acceptor_count 65",
@@ -408,6 +419,7 @@ acceptor_ids    1 2 3 4 5       # line 7 (acceptor_count)
 cluster         paxcast         # default
 data            /tmp/votes      # command line
 #history                        # default: an eighth of the memory; only for acceptors without data
+#replica_ids                    # default: acceptors with data forget nothing
 interface       eth0            # line 8
 ttl             1               # default
 #datagram                       # default: what the interface carries unfragmented
@@ -441,6 +453,7 @@ fn the_shipped_file_is_the_five_lines_and_the_defaults() {
             Key::Datagram => assert!(set.datagram.is_some()),
             Key::Data => assert!(set.data.is_some()),
             Key::History => assert!(set.history.is_some()),
+            Key::ReplicaIds => assert!(!set.replicas.is_empty()),
             _ => assert_eq!(set, shipped, "{line}: not the default"),
         }
         documented.push(key);
@@ -509,12 +522,14 @@ prop_compose! {
         (ttl, datagram) in (0..=255u32, proptest::option::of(576..=65_507usize)),
         receive_buffer in 4096..=1usize << 30,
         (data, history) in (any_data(), proptest::option::of(1usize << 20..=1 << 50)),
+        replicas in proptest::collection::btree_set(1..=ReplicaSet::MAX_ID, 0..5),
         cluster in "[^\\p{Cc}]{1,16}",
     ) -> Config {
         Config {
             groups, timeout, catch_up, heartbeat, window, interface, ttl, datagram,
             receive_buffer, data, history, cluster,
             acceptors: acceptors.into_iter().collect(),
+            replicas: replicas.into_iter().collect(),
             repropose: (repropose.0.min(repropose.1), repropose.0.max(repropose.1)),
             origins: BTreeMap::new(),
         }

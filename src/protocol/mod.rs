@@ -109,6 +109,7 @@ pub mod mutant;
 pub mod outbox;
 pub mod proposer;
 pub mod quorum;
+pub mod replicas;
 pub mod roster;
 pub mod session;
 pub mod settings;
@@ -128,6 +129,7 @@ pub use message::{
 pub use outbox::{Outbox, Output, Process};
 pub use proposer::Proposer;
 pub use quorum::{AcceptorSet, Membership};
+pub use replicas::ReplicaSet;
 pub use session::{Delivery, Sessions};
 pub use settings::Settings;
 pub use time::Time;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::quorum::Membership;
+use super::replicas::ReplicaSet;
 
 /// The configuration of a cluster, as far as the protocol is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,12 @@ pub struct Settings {
     pub lifetime: u64,
     /// How many sessions are remembered. As with the lifetime.
     pub sessions: usize,
+    /// The replicas whose checkpoints count; acceptors forget what more than half
+    /// of them have on disk, and nothing when there is none.
+    pub replicas: ReplicaSet,
+    /// How many instances more must be in those checkpoints before an acceptor
+    /// writes down that it forgets them. Only simulations have another.
+    pub trim_step: u64,
 }
 
 impl Settings {
@@ -35,6 +42,11 @@ impl Settings {
 
     /// How many sessions are remembered, in every cluster that people run.
     pub const MAX_SESSIONS: usize = 1 << 16;
+
+    /// How many instances an acceptor forgets at once at least, in every cluster
+    /// that people run: each time costs it a record, and what it saves are
+    /// segments of the log, in which thousands of instances lie.
+    pub const TRIM_STEP: u64 = 1_024;
 
     /// How many learners tell the leader how far they have read as they read. What
     /// the leader has to listen to shall not grow with the learners; of more than
@@ -62,6 +74,8 @@ impl Settings {
             pause: Duration::ZERO,
             lifetime: Settings::LIFETIME,
             sessions: Settings::MAX_SESSIONS,
+            replicas: ReplicaSet::EMPTY,
+            trim_step: Settings::TRIM_STEP,
         }
     }
 
