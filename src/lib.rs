@@ -31,7 +31,7 @@
 //! |---|---|---|
 //! | 1 | [`protocol`] | the roles as deterministic state machines: no socket, file, clock or thread |
 //! | 2 | [`wire`] | datagrams: header, message, tag |
-//! | 2 | [`storage`] | the acceptor's log on a disk |
+//! | 2 | [`storage`] | the acceptor's log and a replica's checkpoints on a disk |
 //! | 2 | [`config`] | `paxos.conf` |
 //! | 2 | [`service`] | what stands on the log: deterministic state machines, such as a key-value store |
 //! | 2 | [`history`] | whether what clients were told could have happened one by one |

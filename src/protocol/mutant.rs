@@ -76,6 +76,10 @@ mutants! {
     ForgottenToldAsEmpty = "A9",
     /// A learner gives up though only one acceptor has forgotten, or none.
     LostTooSoon = "A9",
+    /// A checkpoint gets its name though its bytes are never synced.
+    CheckpointNotSynced = "A1",
+    /// A checkpoint gets its name before its bytes are synced.
+    CheckpointRenamedFirst = "A3",
     /// An acceptor's promise is not written down.
     PromiseNotRecorded = "B3",
     /// Promises are not read back at a restart, only votes.

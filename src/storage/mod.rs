@@ -12,6 +12,9 @@
 //! [`Disk`]: [`file::Directory`] is a real one, [`memory::MemoryDisk`] one that
 //! loses at a crash whatever a real one is allowed to lose.
 //!
+//! A replica forgets nothing either, but may begin with what others tell it:
+//! [`checkpoint`] keeps the states that it goes on from.
+//!
 //! What is *not* noticed: a directory rolled back to an older copy of itself, as
 //! by restoring a snapshot of a virtual machine. To the log it looks like a log
 //! that has always been that short.
@@ -22,6 +25,7 @@ use std::io;
 
 use thiserror::Error;
 
+pub mod checkpoint;
 pub mod file;
 pub mod frame;
 mod index;
@@ -118,8 +122,8 @@ impl<D: Disk + ?Sized> Disk for &mut D {
     }
 }
 
-/// Why the log cannot be used. None of these heals by trying again: the
-/// acceptor stops.
+/// Why a log or a checkpoint cannot be used. None of those of the log heals by
+/// trying again: the acceptor stops.
 #[derive(Debug, Error)]
 pub enum StorageError {
     /// There is no directory.
@@ -248,7 +252,7 @@ pub enum StorageError {
     },
     /// Another process has the directory.
     #[error(
-        "{directory}: in use by {holder}; two acceptors must not share one memory: end the other \
+        "{directory}: in use by {holder}; two processes must not share one memory: end the other \
          one, or give this one a directory of its own"
     )]
     Locked {
@@ -271,6 +275,9 @@ pub enum StorageError {
         /// The length asked for.
         bytes: u64,
     },
+    /// A checkpoint cannot be kept or used.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::CheckpointError),
     /// The log failed before; what it holds is unknown, so it does nothing any more.
     #[error("the log is closed since an earlier failure: {cause}")]
     Closed {

@@ -1,4 +1,5 @@
-//! The acceptor's log against crashes, damage, a naive model and a real disk.
+//! The acceptor's log and a replica's checkpoints against crashes, damage, a naive
+//! model and a real disk.
 
 mod calls;
 mod crash;
@@ -8,6 +9,7 @@ mod lies;
 mod lookup;
 mod real;
 mod rebuilt;
+mod shelf;
 
 use bytes::Bytes;
 use paxcast::protocol::{Ballot, Instance, Payload, Record, Vote, Watermark};
