@@ -22,8 +22,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 pub mod chain;
+mod chart;
 mod child;
 mod cluster;
+mod columns;
 mod corosync;
 mod disk;
 mod etcd;
@@ -39,6 +41,7 @@ mod ratio;
 mod redis;
 mod report;
 mod run;
+mod sheet;
 
 pub use chain::Chain;
 pub use child::{Child, end_children_on_signals};

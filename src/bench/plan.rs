@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cluster::Cluster;
+use super::columns::number;
 use super::formation::{FORMATIONS, Formation};
 use super::ratio::{Figure, Side};
-use super::report::number;
 use super::{Chain, Contestant, Corosync, Disk, Etcd, Load, Pace, Packets, Programs, Redis, chain};
 
 /// How much is measured.

@@ -1,10 +1,7 @@
 //! What a run found: as data, as a table for a terminal, as a page.
 
-mod chart;
 mod page;
 mod table;
-
-pub(super) use table::number;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;

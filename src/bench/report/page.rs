@@ -2,12 +2,12 @@
 //!
 //! The page fetches nothing, says so to the browser, and needs no script.
 
-use super::chart::{Axis, Bars, Lines, Scale, Series, Unit};
-use super::table::{self, cells, number};
+use super::table::{self, cells};
 use super::{Failovers, Measured, Report};
+use crate::bench::chart::{Axis, Bars, Lines, Scale, Series, Unit};
+use crate::bench::columns::number;
 use crate::bench::ratio::Spread;
-
-const STYLE: &str = include_str!("page.css");
+use crate::bench::sheet::{self, escape, figure, lines};
 
 /// The part of what is offered that must be delivered, or a contestant does not
 /// keep up with it.
@@ -21,16 +21,14 @@ const LATENCY: Axis = Axis {
 
 /// The page.
 pub fn write(report: &Report) -> String {
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>paxcast bench</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header>\n<h1>paxcast bench</h1>\n<p class=\"quiet\">paxcast {} on {}. Everybody took turns, {}; figures are \
-         medians, ratios are taken within rounds.</p>\n",
-        escape(report.version),
-        escape(&report.machine.describe()),
-        times(report.rounds)
+    let mut page = sheet::begin(
+        "paxcast bench",
+        &format!(
+            "paxcast {} on {}. Everybody took turns, {}; figures are medians, ratios are taken within rounds.",
+            report.version,
+            report.machine.describe(),
+            sheet::times(report.rounds)
+        ),
     );
     cards(&mut page, report);
     page.push_str("</header>\n<main>\n<h2>Charts</h2>\n<div class=\"charts\">\n");
@@ -41,27 +39,13 @@ pub fn write(report: &Report) -> String {
     rows(&mut page, report);
     stories(&mut page, report);
     about(&mut page, report);
-    page.push_str(
-        "</main>\n<footer>cpu: processor time of all processes, the clients' included, for each value delivered. \
-         calls: system calls of all processes for each value. drops: datagrams that the kernel dropped for want of \
-         buffer space. In brackets: the least and the greatest of all rounds.</footer>\n</body>\n</html>\n",
+    sheet::end(
+        &mut page,
+        "cpu: processor time of all processes, the clients' included, for each value delivered. calls: system calls \
+         of all processes for each value. drops: datagrams that the kernel dropped for want of buffer space. In \
+         brackets: the least and the greatest of all rounds.",
     );
     page
-}
-
-/// How often.
-fn times(rounds: usize) -> String {
-    match rounds {
-        1 => "once".to_owned(),
-        rounds => format!("{rounds} times"),
-    }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 /// The ratios, large.
@@ -108,37 +92,6 @@ fn guise(row: &Measured) -> (String, &'static str) {
         (name, false) => name.to_owned(),
     };
     (name, colour)
-}
-
-fn figure(title: &str, caption: &str, legend: &[(String, &str, bool)], svg: &str) -> String {
-    let legend: String = legend
-        .iter()
-        .map(|(name, colour, dashed)| {
-            let dashed = if *dashed { " dashed" } else { "" };
-            format!(
-                "<span class=\"{colour}\"><svg viewBox=\"0 0 24 10\" class=\"{colour}{dashed}\">\
-                 <line x1=\"0\" x2=\"24\" y1=\"5\" y2=\"5\"/></svg>{}</span>",
-                escape(name)
-            )
-        })
-        .collect();
-    format!(
-        "<figure><h3>{}</h3><figcaption>{}</figcaption><div class=\"legend\">{legend}</div>\n{svg}</figure>\n",
-        escape(title),
-        escape(caption)
-    )
-}
-
-fn lines(title: &str, caption: &str, chart: &Lines) -> Option<String> {
-    if chart.is_empty() {
-        return None;
-    }
-    let legend: Vec<(String, &str, bool)> = chart
-        .series
-        .iter()
-        .map(|series| (series.name.clone(), series.colour, series.dashed))
-        .collect();
-    Some(figure(title, caption, &legend, &chart.draw(&escape(title))))
 }
 
 fn charts(report: &Report) -> Vec<String> {
@@ -443,19 +396,8 @@ fn stories(page: &mut String, report: &Report) {
 
 /// The machine, who took part, and how to do it again.
 fn about(page: &mut String, report: &Report) {
-    let machine = &report.machine;
-    page.push_str("<h2>The machine</h2>\n<dl>\n");
-    for (name, value) in [
-        ("processor", machine.processor.clone()),
-        ("cores", machine.cores.to_string()),
-        ("memory", format!("{} GiB", machine.gibibytes)),
-        ("kernel", machine.kernel.clone()),
-        ("logs on", machine.file_system.clone()),
-        ("net.core.rmem_max", machine.rmem_max.clone()),
-    ] {
-        *page += &format!("<dt>{name}</dt><dd>{}</dd>\n", escape(&value));
-    }
-    page.push_str("</dl>\n<h2>Who took part</h2>\n<dl>\n");
+    sheet::machine(page, &report.machine);
+    page.push_str("<h2>Who took part</h2>\n<dl>\n");
     for (name, about) in report.contestants() {
         *page += &format!("<dt>{name}</dt><dd>{}</dd>\n", escape(about));
     }

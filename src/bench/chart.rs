@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::bench::ratio::Spread;
+use super::ratio::Spread;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 340.0;
