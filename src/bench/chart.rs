@@ -32,8 +32,10 @@ pub enum Unit {
     Count,
     /// Microseconds, as µs, ms or s.
     Time,
-    /// Bytes, with KiB.
+    /// Bytes, with KiB; the ticks of an axis are those that there are.
     Bytes,
+    /// A number with k or M; the ticks of an axis are those that there are.
+    Steps,
     /// A part of a whole, in percent.
     Percent,
 }
@@ -193,9 +195,9 @@ impl Unit {
             format!("{text}{unit}")
         };
         match self {
-            Unit::Count if number.abs() >= 1e6 => scaled(1e6, "M"),
-            Unit::Count if number.abs() >= 1e3 => scaled(1e3, "k"),
-            Unit::Count => scaled(1.0, ""),
+            Unit::Count | Unit::Steps if number.abs() >= 1e6 => scaled(1e6, "M"),
+            Unit::Count | Unit::Steps if number.abs() >= 1e3 => scaled(1e3, "k"),
+            Unit::Count | Unit::Steps => scaled(1.0, ""),
             Unit::Time if number.abs() >= 1e6 => scaled(1e6, " s"),
             Unit::Time if number.abs() >= 1e3 => scaled(1e3, " ms"),
             Unit::Time => scaled(1.0, " µs"),
@@ -276,8 +278,8 @@ impl Lines {
     pub fn draw(&self, words: &str) -> String {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let x = match self.x.unit {
-            // Sizes come in powers of two, which the ticks are then, too.
-            Unit::Bytes => Stretch {
+            // They come in steps of their own, which the ticks are then, too.
+            Unit::Bytes | Unit::Steps => Stretch {
                 scale: Scale::Log,
                 from: points().map(|point| point.0).fold(f64::INFINITY, f64::min),
                 to: points().map(|point| point.0).fold(1.0, f64::max),
@@ -366,7 +368,7 @@ impl Lines {
 
     fn x_ticks(&self, x: Stretch) -> Vec<f64> {
         match self.x.unit {
-            Unit::Bytes => {
+            Unit::Bytes | Unit::Steps => {
                 let mut sizes: Vec<f64> = self
                     .series
                     .iter()

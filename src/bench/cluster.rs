@@ -53,26 +53,8 @@ impl Cluster {
         }
     }
 
-    /// The executable of a role, under its own name or the one packages give it.
     fn executable(&self, role: &str) -> Result<PathBuf, Excuse> {
-        let directory = match &self.executables {
-            Some(directory) => directory.clone(),
-            None => env::current_exe()
-                .ok()
-                .and_then(|path| Some(path.parent()?.to_owned()))
-                .unwrap_or_default(),
-        };
-        [role.to_owned(), format!("paxcast-{role}")]
-            .iter()
-            .map(|name| directory.join(name))
-            .find(|path| path.is_file())
-            .ok_or_else(|| {
-                Excuse::Absent(format!(
-                    "no executable {role} in {}; build all of them (cargo build --release), or \
-                     say where they are with --bin",
-                    directory.display()
-                ))
-            })
+        executable(self.executables.as_deref(), role)
     }
 
     /// Starts the cluster and waits until it delivers.
@@ -446,14 +428,49 @@ impl Look {
     }
 }
 
+/// The executable of a role, under its own name or the one packages give it, in a
+/// directory, or else beside this one.
+///
+/// # Errors
+///
+/// When it is not there.
+pub(super) fn executable(directory: Option<&Path>, role: &str) -> Result<PathBuf, Excuse> {
+    let directory = match directory {
+        Some(directory) => directory.to_owned(),
+        None => env::current_exe()
+            .ok()
+            .and_then(|path| Some(path.parent()?.to_owned()))
+            .unwrap_or_default(),
+    };
+    [role.to_owned(), format!("paxcast-{role}")]
+        .iter()
+        .map(|name| directory.join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            Excuse::Absent(format!(
+                "no executable {role} in {}; build all of them (cargo build --release), or \
+                 say where they are with --bin",
+                directory.display()
+            ))
+        })
+}
+
 /// Asks a process for its statistics.
-fn ask(child: &mut Child) -> Result<Facts, Excuse> {
+///
+/// # Errors
+///
+/// When it does not tell them.
+pub(super) fn ask(child: &mut Child) -> Result<Facts, Excuse> {
     child.signal(Signal::SIGUSR1);
     Ok(Facts::read(&child.await_line("statistics ")?))
 }
 
 /// A configuration that no other cluster meets.
-fn configuration(formation: &Formation, durable: bool) -> Result<String, Excuse> {
+///
+/// # Errors
+///
+/// When there are no random numbers.
+pub(super) fn configuration(formation: &Formation, durable: bool) -> Result<String, Excuse> {
     let random = SysRng
         .try_next_u64()
         .map_err(|error| Excuse::Failed(format!("no random numbers: {error}")))?;

@@ -20,6 +20,14 @@ pub fn number(number: f64) -> String {
     }
 }
 
+/// A whole number, its thousands apart.
+pub fn grouped(count: u64) -> String {
+    match count {
+        0..1000 => count.to_string(),
+        _ => number(count as f64),
+    }
+}
+
 /// Columns as wide as they must be: words to the left, numbers to the right. The
 /// last cell of a row that has fewer may be as long as it likes.
 pub fn align(rows: &[Vec<String>]) -> String {
@@ -67,6 +75,7 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+        assert_eq!([7, 150, 1500].map(grouped), ["7", "150", "1,500"]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod etcd;
 mod facts;
 mod failover;
 mod formation;
+pub mod kv;
 mod latencies;
 mod machine;
 mod pipeline;

@@ -33,10 +33,25 @@ struct Servers {
 
 /// A redis-server.
 #[derive(Debug)]
-struct Server {
-    child: Child,
-    port: u16,
+pub(super) struct Server {
+    /// Its process.
+    pub child: Child,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
 }
+
+/// Settings of a server that keeps nothing.
+pub(super) const VOLATILE: &[&str] = &["--appendonly", "no"];
+
+/// Settings of one that has synced a command before it answers.
+pub(super) const DURABLE: &[&str] = &[
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "always",
+    "--auto-aof-rewrite-percentage",
+    "0",
+];
 
 impl Redis {
     /// Of the program found there.
@@ -70,18 +85,8 @@ impl Contestant for Redis {
             Server::start(&program, &directory, settings)
         };
         self.servers = Some(Servers {
-            volatile: start("volatile", &["--appendonly", "no"])?,
-            durable: start(
-                "durable",
-                &[
-                    "--appendonly",
-                    "yes",
-                    "--appendfsync",
-                    "always",
-                    "--auto-aof-rewrite-percentage",
-                    "0",
-                ],
-            )?,
+            volatile: start("volatile", VOLATILE)?,
+            durable: start("durable", DURABLE)?,
         });
         Ok(())
     }
@@ -112,7 +117,12 @@ impl Contestant for Redis {
 }
 
 impl Server {
-    fn start(program: &Path, directory: &Path, settings: &[&str]) -> Result<Server, Excuse> {
+    /// Starts one on a port of its own, with its data in a directory.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn start(program: &Path, directory: &Path, settings: &[&str]) -> Result<Server, Excuse> {
         // Between drawing a port and taking it, somebody else may take it.
         const ATTEMPTS: usize = 3;
         std::fs::create_dir_all(directory)

@@ -3,11 +3,10 @@
 mod page;
 mod table;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::failover::Failover;
-use super::latencies::latencies;
+use super::latencies::{curve, latencies};
 use super::machine::Machine;
 use super::plan::Row;
 use super::ratio::{Figure, Ratio, Spread};
@@ -193,20 +192,6 @@ impl Figures {
     }
 }
 
-/// The percentiles of a histogram, closer to each other the nearer they are to
-/// the end, as far as there are values enough.
-fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
-    let mut curve = Vec::new();
-    let mut beyond = 1.0;
-    // The last part that is told has ten values beyond it.
-    while beyond * histogram.len() as f64 >= 10.0 {
-        let part = 1.0 - beyond;
-        curve.push((part, histogram.value_at_quantile(part) as f64 / 1e3));
-        beyond *= 0.8;
-    }
-    curve
-}
-
 impl Failovers {
     /// The deaths under a load, one a round.
     pub fn of(load: &Load, results: &[Result<Failover, Excuse>]) -> Failovers {
@@ -250,25 +235,5 @@ impl Report {
             }
         }
         told
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_curve_ends_where_values_get_few() {
-        let mut histogram = latencies();
-        for n in 1..=100_000u64 {
-            histogram.record(n * 1_000).unwrap();
-        }
-        let curve = curve(&histogram);
-        assert_eq!(curve[0].0, 0.0);
-        let (part, latency) = curve[curve.len() - 1];
-        assert!((0.9998..0.9999).contains(&part), "{part}");
-        assert!((99_900.0..100_100.0).contains(&latency), "{latency}");
-        assert!(curve.windows(2).all(|two| two[0].1 <= two[1].1));
-        assert!(super::curve(&latencies()).is_empty());
     }
 }

@@ -1,12 +1,15 @@
 //! `paxcast bench`: measures this machine.
 
+mod kv;
+mod kv_load;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs, io, process};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, Subcommand};
 use paxcast::bench::{Plan, RATES, Scope, Settings, end_children_on_signals, run};
 
 use crate::telling::tell;
@@ -21,7 +24,11 @@ use crate::telling::tell;
 ///
 /// Exit status: 0 done, 1 our own cluster could not be measured, 2 usage.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
+
     /// Only what the most telling ratios need, in less than 50 seconds
     #[arg(long)]
     quick: bool,
@@ -64,6 +71,13 @@ pub struct Options {
     list: bool,
 }
 
+/// Measurements of another kind.
+#[derive(Debug, Subcommand)]
+enum Other {
+    Kv(kv::Options),
+    KvLoad(kv_load::Options),
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.05..=600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
@@ -83,6 +97,11 @@ const QUICK_LIMIT: Duration = Duration::from_secs(44);
 
 /// Measures, and tells.
 pub fn bench(options: &Options) -> anyhow::Result<ExitCode> {
+    match &options.other {
+        Some(Other::Kv(options)) => return kv::measure(options),
+        Some(Other::KvLoad(options)) => return kv_load::load(options),
+        None => {}
+    }
     let scope = match options.quick {
         true => Scope::Quick,
         false => Scope::Full,
