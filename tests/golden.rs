@@ -298,10 +298,22 @@ fn records_keep_their_bytes() {
                 watermark: watermark(),
             },
         ),
+        (
+            "trimmed",
+            Record::Trimmed {
+                through: Instance(299),
+                promised: ballot(),
+                highest: Instance(301),
+                watermark: watermark(),
+            },
+        ),
     ];
     for (_, record) in &records {
         match record {
-            Record::Promised { .. } | Record::Voted { .. } | Record::Watermark { .. } => {}
+            Record::Promised { .. }
+            | Record::Voted { .. }
+            | Record::Watermark { .. }
+            | Record::Trimmed { .. } => {}
         }
         assert_eq!(Record::decode(&record.encode()).as_ref(), Some(record));
     }

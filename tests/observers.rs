@@ -5,7 +5,7 @@
 use bytes::{Bytes, BytesMut};
 use paxcast::protocol::{
     AcceptorSet, Ballot, Instance, Item, Membership, Message, Payload, Payloads, ProcessId,
-    Progress, Record, Role, Run, Session, Settings, Span, Vote, Watermark,
+    Progress, Record, ReplicaSet, Role, Run, Session, Settings, Span, Vote, Watermark,
 };
 use paxcast::sim::check::{Checker, Delivered, Finding};
 
@@ -289,6 +289,74 @@ fn a_watermark_covers_no_other_proposal_of_its_ballot() {
     };
     let record = Record::Watermark { watermark };
     found(checker.recorded(3, &record), "covers #1 by its watermark");
+}
+
+/// A checker of acceptors with disks, and of two replicas that count; #1 is chosen,
+/// and acceptor 1 promised round 1 and voted for it.
+fn replicated() -> Checker {
+    let mut settings = Settings::new(Membership::majority(AcceptorSet::first(3)));
+    settings.replicas = ReplicaSet::first(2);
+    let mut checker = Checker::new(&settings).on_disks();
+    checker.submitted(1, Bytes::from_static(b"v"));
+    propose(&mut checker, 1, 1, batch(1, "v")).unwrap();
+    for acceptor in [1, 2] {
+        write(&mut checker, acceptor, 1, 1, batch(1, "v")).unwrap();
+        tell(&mut checker, acceptor, 1, 1).unwrap();
+    }
+    checker
+}
+
+fn report(checker: &mut Checker, replica: u16, through: u64) -> Finding {
+    let through = Instance(through);
+    let message = Message::Checkpointed { through };
+    checker.sent(process(Role::Learner, replica), &message)
+}
+
+fn trim(checker: &mut Checker, promised: u64, highest: u64, covered: u64) -> Finding {
+    let record = Record::Trimmed {
+        through: Instance(1),
+        promised: ballot(promised),
+        highest: Instance(highest),
+        watermark: Watermark {
+            ballot: ballot(1),
+            through: Instance(covered),
+        },
+    };
+    checker.recorded(1, &record)
+}
+
+#[test]
+fn acceptors_forget_what_is_decided_and_most_replicas_have() {
+    let mut checker = replicated();
+    found(report(&mut checker, 1, 2), "and only #1 is chosen");
+    report(&mut checker, 1, 1).unwrap();
+    // Twice, and a stranger: still one of two.
+    report(&mut checker, 1, 1).unwrap();
+    report(&mut checker, 3, 1).unwrap();
+    found(trim(&mut checker, 1, 1, 1), "only 1 of 2 replicas have");
+    report(&mut checker, 2, 1).unwrap();
+    found(
+        trim(&mut checker, 1, 1, 0),
+        "has heard only that #0 is decided",
+    );
+    found(trim(&mut checker, 1, 1, 2), "lies beyond what is chosen");
+    let mut forgetful = checker.clone();
+    found(trim(&mut forgetful, 0, 1, 1), "but it promised 1.p1");
+    let mut forgetful = checker.clone();
+    found(trim(&mut forgetful, 1, 0, 1), "and voted through #1");
+    // What its disk does not say, an acceptor may not say.
+    let through = Instance(1);
+    let forgotten = Message::Forgotten { through };
+    let acceptor = process(Role::Acceptor, 1);
+    found(checker.sent(acceptor, &forgotten), "and its disk says #0");
+    trim(&mut checker, 1, 1, 1).unwrap();
+    found(
+        trim(&mut checker, 1, 1, 1),
+        "forgets everything through #1 after #1",
+    );
+    checker.sent(acceptor, &forgotten).unwrap();
+    let other = process(Role::Acceptor, 2);
+    found(checker.sent(other, &forgotten), "and its disk says #0");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..3_001;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 61] = [
+const FAULTS: [&str; 69] = [
     "absurd ballots",
     "another cluster",
     "another configuration",
@@ -55,10 +55,14 @@ const FAULTS: [&str; 61] = [
     "partition made",
     "pause",
     "power failure",
+    "prepare from below a trim",
     "refused start",
     "rejected datagram",
+    "repair of what is trimmed",
+    "request of what is trimmed",
     "restart",
     "restarted a leader within a moment",
+    "segments deleted",
     "session refused",
     "session renewed",
     "silenced the one who knows",
@@ -68,12 +72,16 @@ const FAULTS: [&str; 61] = [
     "struck a new leader",
     "struck an acknowledgement",
     "struck an old leader",
+    "struck during a trim",
     "struck before a promise was synced",
+    "struck before a trim was synced",
     "struck before a vote was synced",
     "struck inside a batch of records",
+    "learner behind a trim",
     "learner behind what is remembered",
     "struck between pages of a promise",
     "struck the last voter",
+    "trim",
     "two with one id",
     "unsynced records lost",
     "wiped disk",

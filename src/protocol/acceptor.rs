@@ -13,6 +13,7 @@
 
 mod answering;
 mod measures;
+mod trimming;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ use super::time::Time;
 use super::value::Instance;
 use super::watermarks::Watermarks;
 use answering::first_page;
+use trimming::Trimming;
 
 /// How many of its votes an acceptor keeps in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,7 +65,7 @@ pub struct Acceptor {
     promised: Ballot,
     /// The latest vote for each instance from `floor` on.
     votes: BTreeMap<Instance, (Ballot, Bytes)>,
-    /// Votes below are on the disk only, or, without a disk, forgotten.
+    /// Votes below are on the disk only, or, without a disk or below a trim, forgotten.
     floor: Instance,
     /// Bytes of the values in `votes`.
     bytes: usize,
@@ -72,6 +74,7 @@ pub struct Acceptor {
     watermarks: Watermarks,
     /// The last watermark written down.
     recorded: Watermark,
+    trimming: Trimming,
     /// The last leader, or candidate promised, and when it was heard.
     leader: Option<(Ballot, Time)>,
     /// Votes of this turn, not yet told.
@@ -119,6 +122,7 @@ impl Acceptor {
             highest: Instance::ZERO,
             watermarks: Watermarks::default(),
             recorded: Watermark::default(),
+            trimming: Trimming::default(),
             leader: None,
             accepted: None,
             alarmed: None,
@@ -147,19 +151,27 @@ impl Acceptor {
                 self.watermarks.note(watermark);
                 self.recorded = watermark;
             }
+            Record::Trimmed {
+                through,
+                promised,
+                highest,
+                watermark,
+            } => self.replay_trim(through, promised, highest, watermark),
         }
     }
 
     /// Whether another acceptor with as much memory has written down the same:
-    /// the promise, every vote, the last watermark. One that is rebuilt from its
+    /// the promise, every vote that is not forgotten, the last watermark. One that is rebuilt from its
     /// records must remember like the running one, or something was said that no
     /// record tells. What is merely heard, such as who leads, may differ.
     pub fn remembers_like(&self, other: &Acceptor) -> bool {
         // Without a disk it depends on watermarks heard what is forgotten by now.
         let floor = self.floor.max(other.floor);
         let held = |acceptor: &Acceptor| (acceptor.floor, acceptor.bytes);
-        (self.promised, self.highest, self.recorded)
-            == (other.promised, other.highest, other.recorded)
+        let written =
+            |acceptor: &Acceptor| (acceptor.promised, acceptor.highest, acceptor.recorded);
+        written(self) == written(other)
+            && self.trimming.through == other.trimming.through
             && (!self.has_disk() || held(self) == held(other))
             && self.votes.range(floor..).eq(other.votes.range(floor..))
     }
@@ -177,7 +189,7 @@ impl Acceptor {
     /// The last instance of which it has nothing any more, in memory or on a disk.
     pub fn forgotten(&self) -> Instance {
         match self.has_disk() {
-            true => Instance::ZERO,
+            true => self.trimming.through,
             false => self.floor.previous(),
         }
     }
@@ -194,7 +206,7 @@ impl Acceptor {
         let lost = match &record {
             Record::Promised { .. } => mutant(Mutant::PromiseNotRecorded),
             Record::Voted { .. } => mutant(Mutant::VoteNotRecorded),
-            Record::Watermark { .. } => false,
+            Record::Watermark { .. } | Record::Trimmed { .. } => false,
         };
         if !lost {
             out.event(record);
@@ -281,6 +293,16 @@ impl Acceptor {
             None => asked.max(self.watermarks.highest().through.next()),
             Some(_) => asked.max(Instance(1)),
         };
+        // Of what is forgotten nothing can be said, least of all that there was
+        // nothing: the page begins behind it, and a repair of it has to be
+        // complete without this acceptor.
+        let start = match mutant(Mutant::ForgottenToldAsEmpty) {
+            true => start,
+            false => start.max(self.forgotten().next()),
+        };
+        if through.is_some_and(|through| through < start) {
+            return;
+        }
         if start < self.floor && self.has_disk() && !mutant(Mutant::DiskNotAsked) {
             let last = self.floor.previous();
             let span = Span {
@@ -292,16 +314,6 @@ impl Acceptor {
                 spans: vec![span],
                 bytes: self.settings.batch_limit(),
             });
-            return;
-        }
-        // Of what is forgotten nothing can be said, least of all that there was
-        // nothing: the page begins behind it, and a repair of it has to be
-        // complete without this acceptor.
-        let start = match self.has_disk() || mutant(Mutant::ForgottenToldAsEmpty) {
-            true => start,
-            false => start.max(self.floor),
-        };
-        if through.is_some_and(|through| through < start) {
             return;
         }
         let votes = self.votes_in(Span {
@@ -491,6 +503,7 @@ impl Process for Acceptor {
             } if acceptor == self.me.id && from.role == Role::Learner => {
                 self.handle_request(from, spans, bytes as usize, everyone, out);
             }
+            Message::Checkpointed { through } => self.handle_checkpointed(from, through),
             _ => {}
         }
     }
@@ -499,6 +512,7 @@ impl Process for Acceptor {
 
     fn finish_turn(&mut self, _now: Time, out: &mut Outbox<Self>) {
         self.flush(out);
+        self.trim(out);
     }
 
     fn handle_found(&mut self, _now: Time, found: Found, out: &mut Outbox<Self>) {
@@ -509,9 +523,17 @@ impl Process for Acceptor {
                 if ballot != self.promised {
                     return;
                 }
-                let from = found.lookup.spans[0].from;
-                let limit = self.settings.batch_limit();
-                let (votes, cut) = first_page(found.votes.into_iter(), limit);
+                // And some of what was looked up may have been forgotten.
+                let from = match mutant(Mutant::ForgottenToldAsEmpty) {
+                    true => found.lookup.spans[0].from,
+                    false => found.lookup.spans[0].from.max(self.forgotten().next()),
+                };
+                if found.through < from {
+                    return;
+                }
+                let votes = found.votes.into_iter();
+                let votes = votes.filter(|vote| vote.instance >= from);
+                let (votes, cut) = first_page(votes, self.settings.batch_limit());
                 out.send(
                     Address::Process(to),
                     Message::Promise {

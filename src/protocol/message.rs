@@ -290,7 +290,7 @@ pub enum Message {
         buffer: u32,
     },
     /// Acceptor to a learner, or to all: I have let go of what you ask for.
-    /// Everything through here was decided, and I have no disk to read it from.
+    /// Everything through here was decided, and I cannot read it from anywhere.
     Forgotten {
         /// The last instance that it has nothing of.
         through: Instance,
@@ -464,6 +464,19 @@ pub enum Record {
     /// leader a walk through all of history.
     Watermark {
         /// The fact.
+        watermark: Watermark,
+    },
+    /// Everything through here is forgotten for good: it is decided, and enough
+    /// replicas have it in durable checkpoints. What else the records ahead of this
+    /// one said and is still needed, it says again, so that they may be deleted.
+    Trimmed {
+        /// The last instance that nothing is told of any more.
+        through: Instance,
+        /// The highest ballot promised so far.
+        promised: Ballot,
+        /// The highest instance voted for so far.
+        highest: Instance,
+        /// The watermark heard that reaches furthest, which is at least as far.
         watermark: Watermark,
     },
 }

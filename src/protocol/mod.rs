@@ -79,6 +79,18 @@
 //! phase 1 for just that stretch of the past and proposes it again in its own ballot
 //! ([`Message::Stuck`]). So nothing chosen is out of reach while a quorum and a proposer live.
 //!
+//! # Forgetting
+//!
+//! Replicas, which are learners with a state, keep checkpoints and say how far these reach
+//! ([`Message::Checkpointed`]). What more than half of those that count have
+//! ([`Settings::replicas`]) and a watermark covers, an acceptor forgets: by a record first
+//! ([`Record::Trimmed`]), which takes along the promise and whatever else is still needed, and
+//! only then from its disk. Of what it forgot it says nothing at all in a promise, neither votes
+//! nor that there were none, for an empty report would let a no-op take the place of what was
+//! chosen; whoever asks for it is told that it is gone ([`Message::Forgotten`]). A volatile
+//! acceptor lets the oldest of what is decided go when memory runs out ([`acceptor::Memory`]).
+//! A learner that needs what a quorum has forgotten ends, or gets a checkpoint.
+//!
 //! # Flow
 //!
 //! UDP drops what finds a full buffer. Receivers announce how much theirs hold; the leader
@@ -90,8 +102,7 @@
 //! # What is not done here
 //!
 //! * The set of acceptors is fixed by the configuration.
-//! * Durable acceptors keep every vote: the log is not trimmed yet. Volatile ones let the
-//!   oldest of what is decided go ([`acceptor::Memory`]), and a learner that still needs it ends.
+//! * Nobody gives a plain learner what has been forgotten: it ends and says so.
 //! * A volatile acceptor forgets at a restart. It is noticed by those that knew it before,
 //!   and not counted, but one that starts later cannot know. Durable acceptors do not forget.
 //! * A disk that was rolled back to an old copy is not detected.

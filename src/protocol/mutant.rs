@@ -80,6 +80,16 @@ mutants! {
     CheckpointNotSynced = "A1",
     /// A checkpoint gets its name before its bytes are synced.
     CheckpointRenamedFirst = "A3",
+    /// Acceptors forget what a single replica says that it has.
+    TrimByOneReport = "A9",
+    /// Acceptors forget what they do not know to be decided.
+    TrimBeforeWatermark = "A9",
+    /// Segments are deleted before it is durable that they may be.
+    SegmentsDeletedFirst = "A9",
+    /// What was promised goes with the segments that said so.
+    PromiseTrimmedAway = "B3",
+    /// How far was voted goes with the segments that said so.
+    HighestTrimmedAway = "A9",
     /// An acceptor's promise is not written down.
     PromiseNotRecorded = "B3",
     /// Promises are not read back at a restart, only votes.

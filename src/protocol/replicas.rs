@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::mutant::{Mutant, mutant};
 use super::quorum::AcceptorSet;
 use super::value::Instance;
 
@@ -66,7 +67,11 @@ impl ReplicaSet {
             .map(|id| reports.get(&id).copied().unwrap_or_default())
             .collect();
         reached.sort_unstable_by(|one, other| other.cmp(one));
-        reached.get(reached.len() / 2).copied().unwrap_or_default()
+        let needed = match mutant(Mutant::TrimByOneReport) {
+            true => 0,
+            false => reached.len() / 2,
+        };
+        reached.get(needed).copied().unwrap_or_default()
     }
 }
 

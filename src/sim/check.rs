@@ -8,6 +8,7 @@
 
 mod author;
 mod order;
+mod trim;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::protocol::{
-    AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, Role, Session, Settings, Vote,
-    Watermark,
+    AcceptorSet, Ballot, Instance, Membership, Message, ProcessId, ReplicaSet, Role, Session,
+    Settings, Vote, Watermark,
 };
 use author::Author;
 use order::Order;
@@ -56,6 +57,11 @@ pub struct Checker {
     /// The furthest watermark that each start of an acceptor has told.
     reached: BTreeMap<ProcessId, Instance>,
     learners: BTreeMap<ProcessId, usize>,
+    /// Whose checkpoints count, and how far each said that its reaches.
+    replicas: ReplicaSet,
+    checkpoints: BTreeMap<u16, Instance>,
+    /// The acceptors have disks.
+    durable: bool,
     /// The longest log that any learner has delivered.
     longest: usize,
 }
@@ -82,6 +88,9 @@ impl Checker {
             announced: BTreeMap::new(),
             reached: BTreeMap::new(),
             learners: BTreeMap::new(),
+            replicas: settings.replicas,
+            checkpoints: BTreeMap::new(),
+            durable: false,
             longest: 0,
         }
     }
@@ -232,8 +241,10 @@ impl Checker {
             }
             Message::Forgotten { through } => {
                 self.check_acceptor(from)?;
+                self.check_forgotten(from, *through)?;
                 self.forgot(from, *through)
             }
+            Message::Checkpointed { through } => self.checkpointed(from, *through),
             Message::Alive { ballot, .. } => {
                 self.check_acceptor(from)?;
                 let told = self.acceptors.entry(from.id).or_default().told;

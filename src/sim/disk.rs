@@ -3,7 +3,8 @@
 //! Beside the log this keeps the list of records that must be in it: those that a
 //! sync made certain, and those appended since. Whenever the log is opened, what
 //! comes out is held against that list. All that is certain must be there, in
-//! order and to the last byte; of the rest, a beginning; and nothing else.
+//! order and to the last byte; of the rest, a beginning; and nothing else. Only the
+//! oldest may be gone, as far as a trim that is there lets them go.
 
 use crate::protocol::{Found, Lookup, Record};
 use crate::storage::StorageError;
@@ -20,7 +21,11 @@ pub struct Disk {
     certain: Vec<Record>,
     /// Records appended since the last sync.
     pending: Vec<Record>,
-    /// Bytes that all records may take together.
+    /// Of those, how many of the oldest are deleted.
+    deleted: usize,
+    /// A trim was synced, and what it lets go is still there.
+    trimming: bool,
+    /// Bytes that the records on it may take together.
     weight: u64,
     /// Where the last batch begins: a segment and an offset in it. That all before
     /// it was synced stands in the batch itself.
@@ -69,6 +74,8 @@ impl Disk {
             medium: Medium::Closed(Box::new(disk)),
             certain: Vec::new(),
             pending: Vec::new(),
+            deleted: 0,
+            trimming: false,
             weight: 0,
             protected: (1, 0),
             damaged: false,
@@ -108,7 +115,12 @@ impl Disk {
         disk.limit(full.then_some(used));
     }
 
-    /// Bytes that all records ever appended may take together.
+    /// Whether a trim is durable and not carried out yet.
+    pub fn is_trimming(&self) -> bool {
+        self.trimming
+    }
+
+    /// Bytes that the records on it may take together.
     pub fn weight(&self) -> u64 {
         self.weight
     }
@@ -139,10 +151,13 @@ impl Disk {
             Ok(read) => read,
             Err(error) => return Ok(Opening::Refused(error)),
         };
-        self.compare(&records)?;
-        let saved = records.len() - self.certain.len();
+        let deleted = self.compare(&log, &records)?;
+        let saved = deleted + records.len() - self.certain.len();
         let lost = self.pending.len() - saved;
+        // What a crash interrupted goes on.
+        self.trimming = true;
         self.certain.extend(self.pending.drain(..).take(saved));
+        self.note_deleted(deleted);
         self.medium = Medium::Open(Box::new(log));
         self.damaged = false;
         Ok(Opening::Recovered {
@@ -169,7 +184,26 @@ impl Disk {
         }
         let before = self.certain.len();
         self.certain.append(&mut self.pending);
+        self.trimming |= self.certain[before..].iter().any(is_trim);
         Ok(&self.certain[before..])
+    }
+
+    /// Deletes what the trims so far let go; says how many segments.
+    pub fn trim(&mut self) -> Result<u64, StorageError> {
+        let mut segments = 0;
+        while self.trimming && self.log().trim()?.is_some() {
+            segments += 1;
+        }
+        self.trimming = false;
+        let deleted = self.log().first_position() as usize - 1;
+        self.note_deleted(deleted);
+        Ok(segments)
+    }
+
+    fn note_deleted(&mut self, deleted: usize) {
+        let news = &self.certain[self.deleted..deleted.max(self.deleted)];
+        self.weight -= news.iter().map(weight).sum::<u64>();
+        self.deleted += news.len();
     }
 
     /// Answers an acceptor's question from everything appended so far.
@@ -183,13 +217,14 @@ impl Disk {
         disk.fail_at(disk.calls() + call, fault);
     }
 
-    /// The acceptor dies after so many more calls of the sync that was due. With
-    /// the seed of a power failure, what was not durable is lost in part or all;
+    /// The acceptor dies after so many more calls of the trim and the sync that were
+    /// due. With the seed of a power failure, what was not durable is lost in part or all;
     /// without one the operating system lives on and loses nothing it was told.
     pub fn stop(&mut self, calls: u64, power: Option<u64>) {
-        if calls > 0 && !self.pending.is_empty() {
+        if calls > 0 && (self.trimming || !self.pending.is_empty()) {
             self.fail(calls, Fault::PowerOff);
             // Whether it came to an end, nobody will ever hear.
+            let _ = self.trim();
             let _ = self.log().sync();
         }
         if let Medium::Open(log) = &mut self.medium {
@@ -217,10 +252,10 @@ impl Disk {
             Some(seed) => disk.crash(seed),
             None => disk.change_hands(),
         }
-        let (_, records) = self
+        let (log, records) = self
             .read(disk)
             .map_err(|error| format!("a restart would be refused: {error}"))?;
-        self.compare(&records)?;
+        self.compare(&log, &records)?;
         Ok(records)
     }
 
@@ -237,17 +272,21 @@ impl Disk {
         Ok((log, records))
     }
 
-    /// Holds what a log remembers against what it must remember.
-    fn compare(&self, records: &[Record]) -> Result<(), String> {
+    /// Holds what a log remembers against what it must remember; says how many of
+    /// the oldest records are gone.
+    fn compare(&self, log: &Log<MemoryDisk>, records: &[Record]) -> Result<usize, String> {
         let certain = self.certain.len();
-        if records.len() < certain {
+        let deleted = log.first_position() as usize - 1;
+        let through = deleted + records.len();
+        if through < certain {
             return Err(format!(
                 "the log came back with {} records, though {certain} were synced",
                 records.len()
             ));
         }
-        let written = self.certain.iter().chain(&self.pending);
-        let mut position = 0;
+        self.check_deleted(deleted)?;
+        let written = self.certain.iter().chain(&self.pending).skip(deleted);
+        let mut position = deleted;
         for (found, expected) in records.iter().zip(written) {
             position += 1;
             if found != expected {
@@ -257,11 +296,32 @@ impl Disk {
                 ));
             }
         }
-        match position < records.len() {
-            false => Ok(()),
+        match position < through {
+            false => Ok(deleted),
             true => Err(format!(
                 "the log came back with {} records, but only {position} were written",
                 records.len()
+            )),
+        }
+    }
+
+    /// Records may be gone only ahead of a trim that is there, and votes only as far
+    /// as it goes.
+    fn check_deleted(&self, deleted: usize) -> Result<(), String> {
+        let (gone, left) = self.certain.split_at(deleted.min(self.certain.len()));
+        let through = left.iter().rev().find_map(|record| match record {
+            Record::Trimmed { through, .. } => Some(*through),
+            _ => None,
+        });
+        let needed = |record: &&Record| match record {
+            Record::Voted { vote } => Some(vote.instance) > through,
+            _ => through.is_none(),
+        };
+        match gone.iter().find(needed) {
+            None => Ok(()),
+            Some(record) => Err(format!(
+                "{record:?} is gone from the log, which is trimmed through {}",
+                through.unwrap_or_default()
             )),
         }
     }
@@ -280,6 +340,11 @@ impl Disk {
             Medium::Closed(disk) => disk,
         }
     }
+}
+
+/// Whether a record lets others go.
+fn is_trim(record: &Record) -> bool {
+    matches!(record, Record::Trimmed { .. })
 }
 
 /// Bytes that a record may take: its value, its fields and the head of its frame.

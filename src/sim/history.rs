@@ -94,6 +94,7 @@ pub fn promise(record: &Record) -> Option<Ballot> {
     match record {
         Record::Promised { ballot } => Some(*ballot),
         Record::Voted { vote } => Some(vote.ballot),
+        Record::Trimmed { promised, .. } => Some(*promised),
         Record::Watermark { .. } => None,
     }
 }

@@ -89,6 +89,9 @@ impl Nemesis {
             Sight::Voting(who, ..) if self.random.chance(0.05) => {
                 self.fell(cluster, "struck before a vote was synced", who)
             }
+            Sight::Trimming(who) if self.random.chance(0.3) => {
+                self.fell(cluster, "struck before a trim was synced", who)
+            }
             Sight::HalfPromised(who, ballot) if self.random.chance(0.5) => {
                 let candidate = Name::new(Role::Proposer, ballot.proposer);
                 let victim = self.random.pick(&[who, candidate]);

@@ -400,6 +400,8 @@ pub struct Node {
     pub syncing: bool,
     /// What waits for a sync, in order.
     pub held: VecDeque<Held>,
+    /// How far a learner that counts as a replica says that its checkpoint reaches.
+    pub checkpoint: Instance,
     /// What a client has still to submit, each from a time on.
     pub to_submit: VecDeque<(Time, Bytes)>,
 }

@@ -13,7 +13,7 @@ use super::fault::FaultOptions;
 use super::network::NetworkOptions;
 use super::random::Random;
 use super::scenario::SETTINGS;
-use crate::protocol::{AcceptorSet, Membership, Settings, Time};
+use crate::protocol::{AcceptorSet, Membership, ReplicaSet, Settings, Time};
 
 /// All that is drawn from a seed before the run.
 #[derive(Clone, Debug)]
@@ -59,6 +59,10 @@ impl Plan {
             cluster.history = past.pick(&[1, 500, 2_000, 20_000]);
         }
         fit(&mut cluster);
+        let mut kept = Random::new(seed, "replicas");
+        if kept.chance(0.25) {
+            replicate(&mut kept, &mut cluster);
+        }
         let work = work(&mut random, &cluster, trouble);
         let mut faults = faults(&mut random);
         faults.stretch(long);
@@ -133,6 +137,7 @@ fn cluster(random: &mut Random) -> ClusterOptions {
     ClusterOptions {
         segment,
         history: usize::MAX,
+        checkpoint: 1,
         proposers: random.pick(&[1, 2, 2, 3, 3]),
         learners: random.between(1, 4) as u16,
         clients: match random.chance(0.2) {
@@ -151,6 +156,14 @@ fn cluster(random: &mut Random) -> ClusterOptions {
         start: random.pick(&[Duration::ZERO, Duration::from_millis(500)]),
         settings,
     }
+}
+
+/// Some learners count as replicas, and acceptors forget what most of them have.
+fn replicate(random: &mut Random, cluster: &mut ClusterOptions) {
+    let count = random.between(1, u64::from(cluster.learners) + 1);
+    cluster.settings.replicas = ReplicaSet::first(count as u16);
+    cluster.settings.trim_step = random.pick(&[1, 1, 4, 16]);
+    cluster.checkpoint = random.pick(&[1, 3, 10]);
 }
 
 fn network(random: &mut Random) -> NetworkOptions {

@@ -8,6 +8,8 @@ use crate::protocol::{Ballot, Instance, Message};
 pub enum Sight {
     /// An acceptor wrote a promise that is not synced yet.
     Promising(Name),
+    /// An acceptor wrote that it forgets something, and it is not synced yet.
+    Trimming(Name),
     /// An acceptor wrote a vote that is not synced yet.
     Voting(Name, Ballot, Instance),
     /// A proposer asked for a ballot, or for what is left of a promise.

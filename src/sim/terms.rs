@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::plan::Plan;
-use crate::protocol::{AcceptorSet, Membership, Settings};
+use crate::protocol::{AcceptorSet, Membership, ReplicaSet, Settings};
 
 /// What is asked. By default nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +77,9 @@ pub const FAULTS: &[FaultClass] = &[
     class("eviction", |plan| {
         plan.cluster.settings.lifetime = Settings::LIFETIME;
         plan.cluster.settings.sessions = Settings::MAX_SESSIONS;
+    }),
+    class("trim", |plan| {
+        plan.cluster.settings.replicas = ReplicaSet::EMPTY;
     }),
     class("nemesis", |plan| plan.faults.nemesis = None),
     class("disk", |plan| {

@@ -100,6 +100,17 @@ impl Index {
         cursor.max(self.closed.len())
     }
 
+    /// Forgets the blocks of the segments before this one.
+    pub fn drop_before(&mut self, segment: u64) {
+        self.closed.retain(|entry| entry.block.segment >= segment);
+        self.open = self.open.filter(|open| open.segment >= segment);
+        let mut reach = Instance::ZERO;
+        for entry in &mut self.closed {
+            reach = reach.max(entry.block.highest);
+            entry.reach = reach;
+        }
+    }
+
     fn close(&mut self, block: Block) {
         let place = self
             .closed
@@ -156,6 +167,19 @@ mod tests {
         let index = index(&[(5, 6)]);
         assert_eq!(found(&index, 6), [(5, 6)]);
         assert_eq!(found(&index, 7), []);
+    }
+
+    #[test]
+    fn blocks_of_deleted_segments_are_not_found() {
+        let mut index = index(&[(1, 10), (11, 20), (2, 40), (15, 16), (21, 30), (5, 6)]);
+        index.drop_before(4);
+        assert_eq!(found(&index, 0), [(15, 16), (21, 30), (5, 6)]);
+        // What reached far is gone, and with it the reason to look this early.
+        assert_eq!(found(&index, 17), [(21, 30)]);
+        index.drop_before(6);
+        assert_eq!(found(&index, 0), [(5, 6)]);
+        index.drop_before(7);
+        assert_eq!(found(&index, 0), []);
     }
 
     #[test]

@@ -24,9 +24,13 @@
 //!   durable, and everything in the segments before is; only then is the seal
 //!   put on the one before, and only behind the seal's sync comes the first record.
 //! - Behind the last record there are only zeros, written or not.
+//! - The segments that are there have consecutive numbers. Those missing ahead of
+//!   them were let go by a trim that was durable before and is still there.
 //! - After a failed write or sync nothing is written or answered any more: the
 //!   system may have dropped what it could not write and report success the next
 //!   time.
+
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
@@ -35,11 +39,12 @@ use super::lookup::Reader;
 use super::pages::Pages;
 use super::recovery::{self, Recovered};
 use super::segment::{self, Heading, IDENTITY_FILE, Identity, SECTOR, UNFINISHED_IDENTITY};
-use super::{Disk, StorageError, frame};
+use super::{Disk, StorageError, entry, frame};
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Found, Instance, Lookup, Payloads, Record, Vote};
 
 mod segments;
+mod trimming;
 
 /// Bytes of a segment, unless told otherwise.
 pub const SEGMENT_LENGTH: u64 = 64 << 20;
@@ -79,6 +84,15 @@ pub struct Log<D> {
     /// The next segment found no room; it is tried again when it is needed.
     postponed: bool,
     index: Index,
+    /// The highest instance voted for in each segment.
+    reach: BTreeMap<u64, Instance>,
+    /// The oldest segment that is there, and the position of its first record.
+    first: u64,
+    first_position: u64,
+    /// Segments before this one may be deleted.
+    kept: u64,
+    /// And before this one, once what was appended is synced.
+    kept_when_synced: u64,
     reader: Reader,
     scratch: BytesMut,
     payloads: Vec<Bytes>,
@@ -175,11 +189,13 @@ impl<D: Disk> Log<D> {
     }
 
     /// Appends a record. It is seen by lookups at once and becomes durable with
-    /// the next [`Log::sync`]; until then it takes memory.
+    /// the next [`Log::sync`]; until then it takes memory. Of trims, none goes less
+    /// far than those before it.
     pub fn append(&mut self, record: &Record) -> Result<(), StorageError> {
         self.check_open()?;
         self.scratch.clear();
-        record.encode_fields_into(&mut self.scratch);
+        // Where it will stand bears on what it lets go, and not on its length.
+        entry::encode_fields(record, 0, &mut self.scratch);
         self.payloads.clear();
         record.each_payload(&mut |payload| self.payloads.push(payload.bytes().clone()));
         let bytes = self.scratch.len() + self.payloads.iter().map(Bytes::len).sum::<usize>();
@@ -202,6 +218,14 @@ impl<D: Disk> Log<D> {
             };
             self.begin_part();
         }
+        let kept = match record {
+            Record::Trimmed { through, .. } => self.first_kept(*through),
+            _ => 0,
+        };
+        if kept > 0 {
+            self.scratch.clear();
+            entry::encode_fields(record, kept, &mut self.scratch);
+        }
         let part = self.parts.last_mut().expect("one was pushed");
         let store = self.identity.store;
         let synced = match mutant(Mutant::SyncClaimedEarly) {
@@ -223,9 +247,10 @@ impl<D: Disk> Log<D> {
                 _ => None,
             },
         });
+        let noted = self.note_reach(record, kept);
         self.planned.offset = to;
         self.next += 1;
-        Ok(())
+        self.close_on_error(noted)
     }
 
     /// Makes everything appended durable. After a failure nothing more can be
@@ -312,6 +337,11 @@ impl<D: Disk> Log<D> {
             spare: None,
             postponed: false,
             index: found.index,
+            reach: found.reach,
+            first: found.first,
+            first_position: found.first_position,
+            kept: found.kept,
+            kept_when_synced: found.kept,
             reader: Reader::default(),
             scratch: BytesMut::new(),
             payloads: Vec::new(),
@@ -377,6 +407,7 @@ impl<D: Disk> Log<D> {
             self.end, self.planned,
             "records went where they were meant to"
         );
+        self.kept = self.kept_when_synced;
         for gathered in self.gathered.drain(..) {
             let Place { segment, offset } = gathered.place;
             let instance: Option<Instance> = gathered.vote.map(|vote| vote.instance);
@@ -460,6 +491,10 @@ impl Recovered {
             started: Vec::new(),
             next: 1,
             index: Index::default(),
+            reach: BTreeMap::new(),
+            first: 1,
+            first_position: 1,
+            kept: 1,
         }
     }
 }

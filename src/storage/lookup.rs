@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::frame::{self, Header};
 use super::index::{Block, Index};
-use super::{Disk, StorageError, segment};
+use super::{Disk, StorageError, entry, segment};
 use crate::protocol::mutant::{Mutant, mutant};
-use crate::protocol::{Found, Instance, Lookup, Payloads, Record, Span, Vote};
+use crate::protocol::{Found, Instance, Lookup, Record, Span, Vote};
 
 /// How many blocks stay decoded.
 const KEPT_BLOCKS: usize = 8;
@@ -78,6 +78,11 @@ impl Reader {
         })
     }
 
+    /// Lets go of the votes of the segments before this one.
+    pub fn drop_before(&mut self, segment: u64) {
+        self.blocks.retain(|kept| kept.block.segment >= segment);
+    }
+
     /// The votes of a block, from memory or from the disk.
     fn block(
         &mut self,
@@ -134,7 +139,7 @@ impl Decoded {
 /// The record at the front of `bytes` and the length of its frame.
 fn read_record(store: u64, bytes: &[u8]) -> Option<(Record, usize)> {
     let header = Header::read(store, bytes)?;
-    let record = Record::decode(&header.body(store, bytes)?)?;
+    let (record, _) = entry::decode(&header.body(store, bytes)?)?;
     Some((record, frame::frame_length(header.length as usize)))
 }
 

@@ -26,6 +26,7 @@ use std::io;
 use thiserror::Error;
 
 pub mod checkpoint;
+mod entry;
 pub mod file;
 pub mod frame;
 mod index;

@@ -23,18 +23,27 @@
 //! next one's heading names the position it begins with. So a lost file is
 //! seen, the last one included.
 //!
+//! Segments that are missing ahead of the first one are a different matter: a
+//! trim deletes the oldest. It says in the log itself, and durably before any
+//! goes, which is the first to be kept. So the log is read from the lowest segment
+//! that is there, and at its end the last trim found must cover whatever is
+//! missing ahead: a lost segment is not taken for one that was let go.
+//!
 //! What is recovered counts as synced only after it is: records behind the last
 //! position that is named as synced are written once more (they may be in the
 //! system's cache only, and after a failed sync even marked as clean there), the
 //! space behind them is made zero where it is not, and both are synced before
 //! anyone acts on them.
 
+use std::collections::BTreeMap;
+
+use super::entry;
 use super::frame::{self, Header};
 use super::index::Index;
 use super::segment::{self, Heading, SECTOR};
 use super::{Disk, StorageError};
 use crate::protocol::mutant::{Mutant, mutant};
-use crate::protocol::{Payloads, Record};
+use crate::protocol::{Instance, Record};
 
 /// How much is read at once.
 const CHUNK: u64 = 1 << 20;
@@ -52,6 +61,14 @@ pub(super) struct Recovered {
     pub next: u64,
     /// The outline of what is there.
     pub index: Index,
+    /// The highest instance voted for in each segment.
+    pub reach: BTreeMap<u64, Instance>,
+    /// The oldest segment that is there.
+    pub first: u64,
+    /// The position of its first record.
+    pub first_position: u64,
+    /// Segments before this one may be deleted.
+    pub kept: u64,
 }
 
 /// Reads the whole log, hands every record on in order, and makes it fit to go on.
@@ -61,14 +78,17 @@ pub(super) fn recover<D: Disk>(
     each: &mut dyn FnMut(Record),
 ) -> Result<Recovered, StorageError> {
     let headings = headings(disk, identity)?;
+    let first = headings[0];
     let mut scan = Scan {
         disk,
         store: identity.identity.store,
         length: identity.segment_length,
-        next: 1,
+        next: first.first,
         synced: 0,
         settled: SECTOR,
         index: Index::default(),
+        reach: BTreeMap::new(),
+        kept: 1,
         each,
     };
     let mut end = End::Open(SECTOR);
@@ -94,7 +114,10 @@ pub(super) fn recover<D: Disk>(
                 return Err(StorageError::damaged(scan.disk, &lost, 0, reason));
             }
             (End::Open(offset), Some(next)) => scan.seal(&name, offset, next)?,
-            (End::Open(offset), None) => scan.settle(&name, offset)?,
+            (End::Open(offset), None) => {
+                scan.explain_missing(first.number)?;
+                scan.settle(&name, offset)?;
+            }
         }
     }
     let (End::Open(offset), Some(last)) = (end, headings.last()) else {
@@ -108,10 +131,15 @@ pub(super) fn recover<D: Disk>(
         started,
         next: scan.next,
         index: scan.index,
+        reach: scan.reach,
+        first: first.number,
+        first_position: first.first,
+        kept: scan.kept,
     })
 }
 
-/// The headings of all segments, which must be there without a gap.
+/// The headings of all segments, which must be there without a gap from the
+/// first one on; there is at least one.
 fn headings(disk: &mut impl Disk, identity: &Heading) -> Result<Vec<Heading>, StorageError> {
     let names = disk
         .list()
@@ -122,13 +150,23 @@ fn headings(disk: &mut impl Disk, identity: &Heading) -> Result<Vec<Heading>, St
         .collect();
     numbers.sort_unstable();
     let mut headings = Vec::new();
-    for number in 1..=numbers.last().copied().unwrap_or(1) {
+    let (first, last) = match numbers[..] {
+        [] | [0, ..] => (1, 1),
+        [first, ..] => (first, numbers[numbers.len() - 1]),
+    };
+    for number in first..=last {
         // Checked before anything is read, lest one stray name means a long search.
         if numbers.get(headings.len()) != Some(&number) {
             let name = segment::file_name(number);
             return Err(StorageError::damaged(disk, &name, 0, "the file is missing"));
         }
         headings.push(heading(disk, identity, number)?);
+    }
+    let begins = headings[0].first;
+    if begins == 0 || (first == 1 && begins != 1) || begins > u64::MAX / 2 {
+        let name = segment::file_name(first);
+        let reason = format!("segment {first} cannot begin with record {begins}");
+        return Err(StorageError::damaged(disk, &name, 0, reason));
     }
     Ok(headings)
 }
@@ -196,6 +234,10 @@ struct Scan<'a, D> {
     /// belong to the first write into the segment.
     settled: u64,
     index: Index,
+    /// The highest instance voted for in each segment.
+    reach: BTreeMap<u64, Instance>,
+    /// The first segment that the trims so far want kept.
+    kept: u64,
     each: &'a mut dyn FnMut(Record),
 }
 
@@ -220,7 +262,7 @@ impl<D: Disk> Scan<'_, D> {
             let Some(body) = header.body(self.store, bytes) else {
                 break;
             };
-            let Some(record) = Record::decode(&body) else {
+            let Some((record, kept)) = entry::decode(&body) else {
                 let reason = format!(
                     "record {} is intact but this version cannot read it (was it written by a \
                      newer one?)",
@@ -237,6 +279,12 @@ impl<D: Disk> Scan<'_, D> {
                 _ => None,
             };
             self.index.note(number, offset, to, instance);
+            if let Some(instance) = instance {
+                let reach = self.reach.entry(number).or_default();
+                *reach = instance.max(*reach);
+            }
+            // It never asks for its own segment to go, nor for one behind it.
+            self.kept = self.kept.max(kept.unwrap_or(0).min(number));
             let forgotten = matches!(record, Record::Promised { .. });
             if !forgotten || !mutant(Mutant::PromiseForgottenAtRestart) {
                 (self.each)(record);
@@ -245,6 +293,16 @@ impl<D: Disk> Scan<'_, D> {
             offset = to;
         }
         Ok(End::Open(offset))
+    }
+
+    /// Refuses a log that lacks more segments ahead of this one than were let go.
+    fn explain_missing(&mut self, first: u64) -> Result<(), StorageError> {
+        if first <= self.kept {
+            return Ok(());
+        }
+        let lost = segment::file_name(first - 1);
+        let reason = "the file is missing, and no trim in the log let it go";
+        Err(StorageError::damaged(self.disk, &lost, 0, reason))
     }
 
     /// Whether a header is that of the next record.

@@ -208,6 +208,8 @@ impl Observer {
                     check(chosen == value, Fault::TwoChosen)?;
                 }
             }
+            // No replica counts here.
+            Record::Trimmed { .. } => unreachable!("nothing is trimmed"),
             Record::Watermark { watermark } => self.is_true(*watermark)?,
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! said after a failure.
 //!
 //! The script makes a log, writes batches over several segments, looks votes up
-//! before and after they are durable, and is restarted in between. Its calls are
+//! before and after they are durable, trims, and is restarted in between. Its calls are
 //! numbered, reads included, and there is one run for each number and misfortune:
 //! the tests are exhaustive but for *what* a crash leaves of unsynced sectors and
 //! names, which is drawn several times for each.
@@ -16,7 +16,7 @@ use paxcast::storage::log::Log;
 use paxcast::storage::memory::{Fault, MemoryDisk};
 use paxcast::storage::{Disk, StorageError};
 
-use super::{IDENTITY, in_parallel, open, promised, voted, watermark};
+use super::{IDENTITY, in_parallel, left, open, promised, trim_all, trimmed, voted, watermark};
 
 const SEGMENT: u64 = 4096;
 
@@ -156,6 +156,9 @@ fn batches() -> Vec<Vec<Record>> {
             batch.push(promised(turn + 2));
             batch.push(watermark(turn + 1, instance - 1));
         }
+        if turn % 6 == 3 {
+            batch.push(trimmed(turn + 2, instance * 2 / 3, instance));
+        }
         batches.push(batch);
     }
     batches
@@ -170,10 +173,10 @@ struct Written {
 }
 
 impl Written {
-    /// The newest vote for each instance so far.
-    fn votes(&self) -> Vec<Vote> {
+    /// The newest vote for each instance so far, in a log that begins at this position.
+    fn votes(&self, first_position: u64) -> Vec<Vote> {
         let mut newest = BTreeMap::new();
-        for record in &self.appended {
+        for record in left(&self.appended, first_position, "lookup") {
             if let Record::Voted { vote } = record {
                 newest.insert(vote.instance, vote.clone());
             }
@@ -181,11 +184,17 @@ impl Written {
         newest.into_values().collect()
     }
 
-    fn assert_remembered(&self, remembered: &[Record], story: &str) {
-        let (found, synced) = (remembered.len(), self.synced);
-        assert!(found >= synced, "{story}: forgot what was synced");
-        let appended = self.appended.get(..found);
-        assert!(appended == Some(remembered), "{story}: other records");
+    /// Of a log that begins at this position; says how many records were written.
+    fn assert_remembered(&self, first_position: u64, remembered: &[Record], story: &str) -> usize {
+        let found = first_position as usize - 1 + remembered.len();
+        assert!(found >= self.synced, "{story}: forgot what was synced");
+        let appended = self
+            .appended
+            .get(..found)
+            .expect("no more than was written");
+        let left = left(appended, first_position, story);
+        assert!(left == remembered, "{story}: other records");
+        found
     }
 }
 
@@ -195,7 +204,9 @@ fn run(disk: &mut Counted, written: &mut Written) -> Result<(), StorageError> {
     written.initialized = true;
     for life in batches().chunks(5) {
         let (mut log, remembered) = open(&mut *disk)?;
-        assert!(remembered == written.appended, "lost without a misfortune");
+        let first = log.first_position();
+        let found = written.assert_remembered(first, &remembered, "no misfortune");
+        assert_eq!(found, written.appended.len(), "lost without a misfortune");
         for batch in life {
             for record in batch {
                 let appended = log.append(record);
@@ -207,6 +218,11 @@ fn run(disk: &mut Counted, written: &mut Written) -> Result<(), StorageError> {
             let synced = log.sync();
             closed_after(&mut log, synced)?;
             written.synced = written.appended.len();
+            // Only sometimes at once: what is due waits for the next start, too.
+            if !written.synced.is_multiple_of(3) {
+                let trimmed = trim_all(&mut log);
+                closed_after(&mut log, trimmed)?;
+            }
         }
         look_up(&mut log, written)?;
     }
@@ -217,7 +233,8 @@ fn run(disk: &mut Counted, written: &mut Written) -> Result<(), StorageError> {
 fn look_up(log: &mut Log<&mut Counted>, written: &Written) -> Result<(), StorageError> {
     let found = log.lookup(super::lookup::all(1..=1_000, 1 << 20));
     let found = closed_after(log, found)?;
-    assert!(found.votes == written.votes(), "looked up something else");
+    let expected = written.votes(log.first_position());
+    assert!(found.votes == expected, "looked up something else");
     assert_eq!(found.through, Instance(1_000));
     Ok(())
 }
@@ -233,6 +250,7 @@ fn closed_after<T>(
             log.append(&promised(99)).unwrap_err(),
             log.sync().unwrap_err(),
             log.lookup(super::lookup::all(1..=9, 1_000)).unwrap_err(),
+            log.trim().unwrap_err(),
         ];
         for refusal in refusals {
             assert!(matches!(refusal, StorageError::Closed { .. }), "{refusal}");
@@ -260,16 +278,20 @@ fn calls() -> u64 {
     assert_eq!(disk.calls.keys().copied().collect::<Vec<_>>(), kinds);
     let rotations = disk.calls["rename"] - 2;
     assert!(rotations >= 5, "only {rotations} rotations");
+    let deleted = disk.calls["remove"];
+    assert!(deleted >= 5, "only {deleted} segments deleted");
     assert!(disk.total > 300, "the script has become short");
     disk.total
 }
 
-/// Opens a log that a crash left, or says that there was none yet.
-fn reopen(disk: &mut MemoryDisk, written: &Written, story: &str) -> Option<Vec<Record>> {
+/// Opens a log that a crash left, or says that there was none yet. Tells what it
+/// remembers, and how many records it had when it was longest.
+fn reopen(disk: &mut MemoryDisk, written: &Written, story: &str) -> Option<(Vec<Record>, usize)> {
     match open(&mut *disk) {
-        Ok((_, remembered)) => {
-            written.assert_remembered(&remembered, story);
-            Some(remembered)
+        Ok((log, remembered)) => {
+            let first = log.first_position();
+            let found = written.assert_remembered(first, &remembered, story);
+            Some((remembered, found))
         }
         Err(StorageError::Empty { .. } | StorageError::Unfinished { .. })
             if !written.initialized =>
@@ -293,6 +315,17 @@ fn assert_goes_on(mut disk: MemoryDisk, remembered: &[Record], seed: u64, story:
     assert!(before == remembered, "{story}: recovered differently later");
     let news = [promised(99), voted(999, 99, vec![9; 2_000])];
     assert!(after == news, "{story}: what was added is gone");
+    let (mut log, _) = open(&mut disk).unwrap();
+    log.append(&trimmed(99, 998, 999)).unwrap();
+    log.sync().unwrap();
+    trim_all(&mut log).unwrap();
+    let few = log.segments() <= 2;
+    disk.crash(seed);
+    let (_, again) = open(&mut disk).unwrap();
+    assert!(
+        few && again.ends_with(&[trimmed(99, 998, 999)]),
+        "{story}: untrimmed"
+    );
 }
 
 #[test]
@@ -309,11 +342,11 @@ fn the_power_fails_at_every_call() {
                 let story = format!("{misfortune:?} at call {call}, seed {seed}");
                 let mut disk = cut.disk.clone();
                 disk.crash(seed);
-                let Some(remembered) = reopen(&mut disk.clone(), &written, &story) else {
+                let Some((remembered, found)) = reopen(&mut disk.clone(), &written, &story) else {
                     continue;
                 };
                 recovered += 1;
-                torn += u64::from(remembered.len() < written.appended.len());
+                torn += u64::from(found < written.appended.len());
                 let mut opened = disk;
                 reopen(&mut opened, &written, &story);
                 opened.crash(seed + 1_000);
@@ -381,7 +414,7 @@ fn every_call_fails_once_and_the_machine_stays_up() {
             for seed in 0..6 {
                 let story = format!("{misfortune:?} at call {call}, seed {seed}");
                 let mut disk = disk.disk.clone();
-                let Some(remembered) = reopen(&mut disk, &written, &story) else {
+                let Some((remembered, _)) = reopen(&mut disk, &written, &story) else {
                     continue;
                 };
                 disk.crash(seed);

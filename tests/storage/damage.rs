@@ -30,14 +30,14 @@ fn log_of_200() -> (MemoryDisk, Vec<Record>) {
 }
 
 /// The files that count; a segment still being made ready does not.
-fn files(disk: &mut MemoryDisk) -> Vec<String> {
+pub(crate) fn files(disk: &mut MemoryDisk) -> Vec<String> {
     let mut names = disk.list().unwrap();
     names.retain(|name| !name.ends_with(".new"));
     names
 }
 
 /// Opens a damaged copy: it is refused, or tells what it told before.
-fn assert_no_shorter(mut disk: MemoryDisk, records: &[Record], story: &str) -> bool {
+pub(crate) fn assert_no_shorter(mut disk: MemoryDisk, records: &[Record], story: &str) -> bool {
     match open(&mut disk) {
         Ok((_, remembered)) => {
             assert!(
@@ -88,12 +88,12 @@ fn every_single_bit_is_flipped() {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flipped {
+pub(crate) enum Flipped {
     Refused,
     Identical,
 }
 
-fn flipped(mut disk: MemoryDisk, name: &str, bit: u64, records: &[Record]) -> Flipped {
+pub(crate) fn flipped(mut disk: MemoryDisk, name: &str, bit: u64, records: &[Record]) -> Flipped {
     let remembered = open(&mut disk).map(|(_, remembered)| remembered);
     match remembered {
         Ok(remembered) => {

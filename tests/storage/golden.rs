@@ -3,7 +3,7 @@
 use paxcast::storage::Disk;
 use paxcast::storage::segment;
 
-use super::{disk, open, promised, voted, watermark, write};
+use super::{disk, open, promised, trimmed, voted, watermark, write};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -17,6 +17,7 @@ fn one_record_of_each_kind() {
         promised(300),
         voted(7, 300, b"value".to_vec()),
         watermark(300, 6),
+        trimmed(300, 6, 7),
     ];
     write(&mut log, &[&records[..1], &records[1..]]);
     let mut bytes = vec![0; 4096 - 512];
@@ -38,6 +39,12 @@ fn one_record_of_each_kind() {
             "06000000a644975703000000000000000100000000000000",
             "89e4d65800000000",
             "f11974aa1ff75212",
+        ),
+        // Behind its fields, the first segment to be kept.
+        concat!(
+            "140000003ad0dbae04000000000000000100000000000000",
+            "e9017efa00000000",
+            "22ca2bb68bf0934e23cd8eb28bf994e221cc87b48af994e2",
         ),
     ];
     let mut rest = &bytes[..];

@@ -10,6 +10,7 @@ mod lookup;
 mod real;
 mod rebuilt;
 mod shelf;
+mod trim;
 
 use bytes::Bytes;
 use paxcast::protocol::{Ballot, Instance, Payload, Record, Vote, Watermark};
@@ -59,6 +60,52 @@ fn watermark(round: u64, through: u64) -> Record {
             through: Instance(through),
         },
     }
+}
+
+fn trimmed(round: u64, through: u64, highest: u64) -> Record {
+    Record::Trimmed {
+        through: Instance(through),
+        promised: ballot(round),
+        highest: Instance(highest),
+        watermark: Watermark {
+            ballot: ballot(round),
+            through: Instance(through),
+        },
+    }
+}
+
+/// Of all that was ever written, as far as it may be gone: what a log that begins
+/// with the record at this position remembers. Whatever is gone must lie ahead of
+/// a trim that is there, and the votes among it no further than it goes.
+fn left<'a>(written: &'a [Record], first_position: u64, story: &str) -> &'a [Record] {
+    let (gone, left) = written.split_at(first_position as usize - 1);
+    let trimmed = left.iter().filter_map(|record| match record {
+        Record::Trimmed { through, .. } => Some(*through),
+        _ => None,
+    });
+    let trimmed = trimmed.max();
+    assert!(
+        gone.is_empty() || trimmed.is_some(),
+        "{story}: gone without a trim"
+    );
+    for record in gone {
+        if let Record::Voted { vote } = record {
+            assert!(
+                Some(vote.instance) <= trimmed,
+                "{story}: {record:?} is gone"
+            );
+        }
+    }
+    left
+}
+
+/// Deletes all that may be deleted; says how many segments.
+fn trim_all<D: Disk>(log: &mut Log<&mut D>) -> Result<u64, StorageError> {
+    let mut segments = 0;
+    while log.trim()?.is_some() {
+        segments += 1;
+    }
+    Ok(segments)
 }
 
 /// A new acceptor's disk with short segments.

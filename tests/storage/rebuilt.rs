@@ -5,11 +5,11 @@ use paxcast::protocol::acceptor::Memory;
 use paxcast::protocol::jitter::Jitter;
 use paxcast::protocol::{
     Acceptor, AcceptorSet, Ballot, Instance, Membership, Message, Outbox, Output, Payload, Process,
-    ProcessId, Record, Role, Settings, Time,
+    ProcessId, Record, ReplicaSet, Role, Settings, Time,
 };
 use paxcast::storage::memory::MemoryDisk;
 
-use super::{IDENTITY, disk, open};
+use super::{IDENTITY, disk, left, open, trim_all};
 
 fn acceptor(memory: Memory) -> Acceptor {
     let me = ProcessId {
@@ -17,7 +17,9 @@ fn acceptor(memory: Memory) -> Acceptor {
         id: IDENTITY.acceptor,
         incarnation: IDENTITY.store,
     };
-    let settings = Settings::new(Membership::majority(AcceptorSet::first(3)));
+    let mut settings = Settings::new(Membership::majority(AcceptorSet::first(3)));
+    settings.replicas = ReplicaSet::first(3);
+    settings.trim_step = 4;
     Acceptor::new(me, settings, memory, 400_000)
 }
 
@@ -29,8 +31,18 @@ fn rebuilt(memory: Memory, records: &[Record]) -> Acceptor {
     acceptor
 }
 
-/// Something a proposer may say: two of them, in rounds that mostly ascend.
+/// Something a proposer may say: two of them, in rounds that mostly ascend. Or a
+/// replica, of which there are three.
 fn said(jitter: &mut Jitter, turn: u64) -> (ProcessId, Message) {
+    if jitter.below(7) == 0 {
+        let from = ProcessId {
+            role: Role::Learner,
+            id: 1 + jitter.below(3) as u16,
+            incarnation: 9,
+        };
+        let through = Instance(jitter.below(turn + 1));
+        return (from, Message::Checkpointed { through });
+    }
     let from = ProcessId {
         role: Role::Proposer,
         id: 1 + jitter.below(2) as u16,
@@ -60,13 +72,16 @@ fn said(jitter: &mut Jitter, turn: u64) -> (ProcessId, Message) {
 }
 
 /// Runs an acceptor over a log; after every sync it is rebuilt from the disk.
-fn run(seed: u64, memory: Memory, disk: &mut MemoryDisk) -> usize {
+/// Says how much was written, and how many segments were deleted.
+fn run(seed: u64, memory: Memory, disk: &mut MemoryDisk) -> (usize, u64) {
     let mut jitter = Jitter::new(seed);
     let mut running = acceptor(memory);
     let mut written = Vec::new();
+    let mut deleted = 0;
     for turn in 0..60 {
         let (mut log, remembered) = open(disk).unwrap();
-        assert!(remembered == written);
+        let there = left(&written, log.first_position(), "opened");
+        assert!(there == remembered);
         assert!(rebuilt(memory, &remembered).remembers_like(&running));
         let mut out = Outbox::new();
         // A promise is given whenever the last leader is long silent.
@@ -83,18 +98,22 @@ fn run(seed: u64, memory: Memory, disk: &mut MemoryDisk) -> usize {
             }
         }
         log.sync().unwrap();
+        deleted += trim_all(&mut log).unwrap();
     }
-    written.len()
+    (written.len(), deleted)
 }
 
 #[test]
 fn after_every_turn_the_disk_tells_what_the_acceptor_knows() {
     for memory in [Memory::EVERYTHING, Memory::Recent { bytes: 1_000 }] {
-        let mut written = 0;
-        for seed in 0..20 {
-            written += run(seed, memory, &mut disk(4096));
+        let (mut written, mut deleted) = (0, 0);
+        for seed in 0..40 {
+            let (records, segments) = run(seed, memory, &mut disk(2048));
+            written += records;
+            deleted += segments;
         }
-        assert!(written > 1_000, "little was said: {written}");
+        assert!(written > 2_000, "little was said: {written}");
+        assert!(deleted > 50, "little was deleted: {deleted}");
     }
 }
 

@@ -23,6 +23,7 @@
 //! | `wait for prepare` | the same, until something with this word comes out |
 //! | `found` | the oldest lookup is answered with what was recorded |
 //! | `restart` | an acceptor begins again with its records |
+//! | `delete` | the records ahead of an acceptor's last trim are gone from its disk |
 //! | `elect` | a proposer asks, and a1 and a2, which know of nothing, promise and announce their buffers; only the outcome is told |
 //! | `submit "a" "b"` | a client is given values |
 //! | `close`, `open` | a learner's reader stops, and goes on |
@@ -49,7 +50,7 @@ fn play(role: &str, least: usize) {
 
 #[test]
 fn the_acceptor_behaves_as_its_traces_say() {
-    play("acceptor", 24);
+    play("acceptor", 32);
 }
 
 #[test]

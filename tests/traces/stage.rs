@@ -8,8 +8,8 @@ use std::time::Duration;
 use paxcast::protocol::acceptor::Memory;
 use paxcast::protocol::{
     Acceptor, AcceptorSet, Address, Client, Found, Instance, Learner, Lookup, Membership, Message,
-    Outbox, Output, Process, ProcessId, Proposer, Purpose, Record, Role, Session, Settings, Span,
-    Time, Vote, client, learner, proposer,
+    Outbox, Output, Process, ProcessId, Proposer, Purpose, Record, ReplicaSet, Role, Session,
+    Settings, Span, Time, Vote, client, learner, proposer,
 };
 
 use crate::words::{self, Read, Reader};
@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Keys of `start`: `acceptors` (3), `datagram` (bytes), `window` (instances),
 /// `lifetime` (of sessions, in instances), `sessions` (that are remembered), `pause`
 /// (time between two sends of a client), `buffer` (400000 bytes), `memory` (bytes
-/// that an acceptor with a disk keeps in memory; without it everything), `seed` (1).
+/// that an acceptor with a disk keeps in memory; without it everything), `replicas`
+/// (whose checkpoints count), `step` (instances forgotten at once), `seed` (1).
 #[derive(Default)]
 pub struct Stage {
     now: Time,
@@ -126,6 +127,12 @@ impl Stage {
                 self.lookups.clear();
                 return Ok(Vec::new());
             }
+            ("delete", "") => {
+                let trim = |record: &Record| matches!(record, Record::Trimmed { .. });
+                let last = self.records.iter().rposition(trim);
+                self.records.drain(..last.ok_or("nothing was trimmed")?);
+                return Ok(Vec::new());
+            }
             ("submit", _) => {
                 let mut trace = Vec::new();
                 for value in Reader::new(rest, &self.sessions)?.values()? {
@@ -176,6 +183,8 @@ impl Stage {
                     let bytes = number()? as usize;
                     memory = Memory::Recent { bytes };
                 }
+                "replicas" => settings.replicas = ReplicaSet::first(number()? as u16),
+                "step" => settings.trim_step = u64::from(number()?),
                 "history" => {
                     let bytes = number()? as usize;
                     memory = Memory::Volatile { bytes };
@@ -343,10 +352,14 @@ impl Stage {
                 format!("{leads}, decided {decided}, {open} open")
             }
             Machine::Acceptor(acceptor) => format!(
-                "promised {}, highest vote {}, {} votes in memory",
+                "promised {}, highest vote {}, {} votes in memory{}",
                 acceptor.promised(),
                 acceptor.highest(),
-                acceptor.votes_in_memory()
+                acceptor.votes_in_memory(),
+                match acceptor.forgotten() {
+                    Instance::ZERO => String::new(),
+                    through => format!(", forgot through {through}"),
+                }
             ),
             Machine::Learner(learner) => format!(
                 "delivered {} values through {}{}",
@@ -511,6 +524,16 @@ impl Event for Record {
                     watermark.ballot, watermark.through
                 )
             }
+            Record::Trimmed {
+                through,
+                promised,
+                highest,
+                watermark,
+            } => format!(
+                "record trimmed through {through}: promised {promised}, voted through {highest}, \
+                 watermark {}/{}",
+                watermark.ballot, watermark.through
+            ),
         }
     }
 

@@ -280,6 +280,10 @@ impl<'a> Reader<'a> {
                 let through = Instance(self.after("through")?);
                 Message::Forgotten { through }
             }
+            "checkpointed" => {
+                let through = Instance(self.after("through")?);
+                Message::Checkpointed { through }
+            }
             "listening" => Message::Listening {
                 buffer: self.buffer()?,
             },
@@ -592,6 +596,7 @@ fn every_message_is_read_as_it_is_said() {
         "stuck #1..=#64",
         "listening buffer 425984B",
         "forgotten through #300",
+        "checkpointed through #300",
     ];
     let mut names = std::collections::BTreeSet::new();
     for words in said {

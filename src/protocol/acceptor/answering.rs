@@ -21,19 +21,13 @@ impl Acceptor {
             false => Address::Process(from),
         };
         let bytes = bytes.min(Self::MAX_ANSWER);
-        let below: Vec<Span> = spans
-            .iter()
-            .filter(|span| span.from < self.floor)
-            .map(|span| Span {
-                from: span.from.max(Instance(1)),
-                through: span.through.min(self.floor.previous()),
-            })
-            .filter(|span| span.from <= span.through)
-            .collect();
-        if !below.is_empty() && !self.has_disk() {
-            let through = self.floor.previous();
+        let forgotten = self.forgotten();
+        if !clipped(&spans, Instance(1), forgotten).is_empty() {
+            let through = forgotten;
             out.send(to, Message::Forgotten { through });
-        } else if !below.is_empty() {
+        }
+        let below = clipped(&spans, forgotten.next(), self.floor.previous());
+        if !below.is_empty() {
             out.lookup(Lookup {
                 purpose: Purpose::Votes { to },
                 spans: below,
@@ -99,6 +93,18 @@ impl Acceptor {
                 value: Payload::new(value.clone()),
             })
     }
+}
+
+/// What of these spans lies in `from..=through`.
+fn clipped(spans: &[Span], from: Instance, through: Instance) -> Vec<Span> {
+    spans
+        .iter()
+        .map(|span| Span {
+            from: span.from.max(from),
+            through: span.through.min(through),
+        })
+        .filter(|span| span.from <= span.through)
+        .collect()
 }
 
 /// The most bytes that a vote's fields take, beside its value.

@@ -16,6 +16,8 @@ pub(super) struct Witness {
     pub(super) promises: u64,
     /// The votes on its disk.
     pub(super) votes: BTreeMap<Instance, BTreeSet<Ballot>>,
+    /// How far it has forgotten for good, by its disk.
+    pub(super) trimmed: Instance,
     /// How far it said that it has forgotten.
     pub(super) forgotten: Instance,
 }
@@ -48,6 +50,12 @@ impl Checker {
                 self.check_proposed(acceptor, vote)?;
             }
             Record::Watermark { watermark } => self.check_watermark(*watermark)?,
+            Record::Trimmed {
+                through,
+                promised,
+                highest,
+                watermark,
+            } => self.trimmed(acceptor, *through, *promised, *highest, *watermark)?,
         }
         Ok(())
     }

@@ -15,8 +15,8 @@ impl Cluster {
     /// Of so many syncs, one is followed by a look at the disk.
     const REHEARSAL: u64 = 64;
 
-    /// The first syncs after a restart all are: what is written first lies where
-    /// the crash left its traces.
+    /// So are all that make a trim durable, and the first after a restart: what is
+    /// written first lies where the crash left its traces.
     const FIRST: u64 = 3;
 
     /// Records of an acceptor became durable: its double hears of them.
@@ -33,7 +33,9 @@ impl Cluster {
             return Err(differ(&node.name, acceptor, double));
         }
         let first = node.start > 0 && node.synced <= Self::FIRST;
-        match first || node.synced.is_multiple_of(Self::REHEARSAL) {
+        let trims = |record: &Record| matches!(record, Record::Trimmed { .. });
+        let often = node.synced.is_multiple_of(Self::REHEARSAL);
+        match first || often || records.iter().any(trims) {
             true => {
                 let syncs = node.synced;
                 self.rehearse(index, Some(syncs))

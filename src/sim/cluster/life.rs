@@ -48,11 +48,15 @@ impl Cluster {
         // and not synced, all is synced, or a new segment is half made.
         let calls = random.pick(&[0, 0, 1, 1, 1, 1, 1, 1, 2, 3, 4, 6, 8]);
         let power = power.then(|| random.number());
+        let mut struck = None;
         let node = &mut self.nodes[index];
         if node.state == State::Dead {
             return Ok(());
         }
         if let Some(disk) = &mut node.disk {
+            if calls > 0 && disk.is_trimming() {
+                struck = Some("struck during a trim");
+            }
             disk.stop(calls, power);
         }
         node.state = State::Dead;
@@ -62,6 +66,9 @@ impl Cluster {
         node.inbox = Inbox::new(self.options.buffer);
         node.heard.clear();
         self.ports.remove(&node.port);
+        if let Some(struck) = struck {
+            self.strike(struck);
+        }
         self.record(index, || Event::Died);
         let how = if power.is_some() { "power" } else { "process" };
         self.note(format!("{} dies ({how})", self.nodes[index].name));

@@ -33,6 +33,7 @@ impl Cluster {
         self.show(|| match record {
             Record::Promised { .. } => Some(Sight::Promising(who)),
             Record::Voted { vote } => Some(Sight::Voting(who, vote.ballot, vote.instance)),
+            Record::Trimmed { .. } => Some(Sight::Trimming(who)),
             Record::Watermark { .. } => None,
         });
     }

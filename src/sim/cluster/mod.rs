@@ -14,6 +14,7 @@ mod options;
 mod perform;
 mod queue;
 mod record;
+mod replica;
 mod standing;
 mod stray;
 mod transit;
@@ -39,7 +40,7 @@ use crate::protocol::acceptor::{self, Acceptor};
 use crate::protocol::client::Client;
 use crate::protocol::learner::Learner;
 use crate::protocol::proposer::Proposer;
-use crate::protocol::{Message, ProcessId, Role, Time};
+use crate::protocol::{Instance, Message, ProcessId, Role, Time};
 use crate::storage::segment::Identity;
 use crate::wire::Scope;
 
@@ -107,7 +108,10 @@ impl Cluster {
             sights: None,
             samples: None,
             filters: Vec::new(),
-            checker: Checker::new(&options.settings),
+            checker: match options.durable {
+                Some(_) => Checker::new(&options.settings).on_disks(),
+                None => Checker::new(&options.settings),
+            },
             trace: Trace::new(scope, aloud),
             sent: None,
             history: None,
@@ -186,6 +190,7 @@ impl Cluster {
             lost: false,
             syncing: false,
             held: VecDeque::new(),
+            checkpoint: Instance::ZERO,
             to_submit: VecDeque::new(),
         };
         node.rename();

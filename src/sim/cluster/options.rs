@@ -20,6 +20,9 @@ pub struct ClusterOptions {
     pub durable: Option<usize>,
     /// Bytes of decided votes that acceptors without a disk keep.
     pub history: usize,
+    /// How many instances a learner that counts as a replica delivers between two
+    /// checkpoints.
+    pub checkpoint: u64,
     /// What every role is told; the acceptors are those of its membership.
     pub settings: Settings,
     /// How the network behaves.
@@ -53,6 +56,7 @@ impl ClusterOptions {
             clients: 1,
             durable: Some(1 << 20),
             history: usize::MAX,
+            checkpoint: 1,
             settings,
             network: NetworkOptions::quiet(),
             buffer: 212_992,

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Cluster, Happening};
-use crate::protocol::Time;
 use crate::protocol::mutant::{Mutant, mutant};
+use crate::protocol::{Record, Time};
 use crate::sim::chance::{Act, Sync};
 use crate::sim::check::Finding;
 use crate::sim::disk::Disk;
@@ -54,6 +54,8 @@ impl Cluster {
             match decoded {
                 Ok(datagram) => {
                     node.heard.insert(datagram.sender, waiting.port);
+                    self.note_asked(index, &datagram.message);
+                    let node = &mut self.nodes[index];
                     let input = Input::Message(datagram.sender, datagram.message);
                     node.machine.take(local, input, &mut effects);
                 }
@@ -69,6 +71,8 @@ impl Cluster {
             node.machine.take(local, Input::Timeout, &mut effects);
         }
         node.machine.take(local, Input::Finish, &mut effects);
+        self.checkpoint(index, &mut effects);
+        let node = &mut self.nodes[index];
         node.busy = self.now + Cluster::TURN + Cluster::DATAGRAM * taken as u32;
         self.carry_out(index, effects)?;
         self.replan(index);
@@ -111,6 +115,9 @@ impl Cluster {
                 Effect::Record(record) => {
                     self.record(index, || Event::Wrote(record.clone()));
                     self.show_record(index, &record);
+                    if let Record::Trimmed { .. } = record {
+                        self.strike("trim");
+                    }
                     match &mut self.nodes[index].disk {
                         Some(disk) => disk.append(record).expect("a segment holds any record"),
                         None => {
@@ -188,7 +195,10 @@ impl Cluster {
                         self.nodes[index].name
                     ));
                     self.checker.lost(me, instance)?;
-                    self.strike("learner behind what is remembered");
+                    self.strike(match self.options.durable {
+                        Some(_) => "learner behind a trim",
+                        None => "learner behind what is remembered",
+                    });
                     self.nodes[index].lost = true;
                     // As the daemon does.
                     return self.kill(index);
@@ -243,7 +253,7 @@ impl Cluster {
         self.plan(self.now + sync.takes, happening);
     }
 
-    /// A sync comes to its end: what was appended is safe, also what was appended
+    /// A sync comes to its end. What trims before it let go is deleted; what was appended is safe, also what was appended
     /// meanwhile, and the observers look at it. A failure ends the process.
     pub(super) fn settle(&mut self, index: usize, fails: bool) -> Finding {
         let node = &mut self.nodes[index];
@@ -253,13 +263,21 @@ impl Cluster {
             let which = format!("{}/{}", node.who, node.syncs);
             disk.fail(Random::new(self.seed, &which).between(1, 2), Fault::Broken);
         }
-        let error = match disk.sync() {
+        let mut segments = 0;
+        let synced = disk.trim().and_then(|deleted| {
+            segments = deleted;
+            disk.sync()
+        });
+        let error = match synced {
             Ok(records) => {
                 let records = records.to_vec();
                 for record in &records {
                     self.checker.recorded(node.me.id, record)?;
                 }
                 self.record(index, || Event::Synced(records.len()));
+                if segments > 0 {
+                    self.strike("segments deleted");
+                }
                 return self.tell_double(index, &records);
             }
             Err(error) => error,

@@ -82,6 +82,9 @@ pub fn record_words(record: &Record) -> String {
             "writes: all is chosen through {} ({})",
             watermark.through, watermark.ballot
         ),
+        Record::Trimmed {
+            through, promised, ..
+        } => format!("writes: forgets everything through {through}, promised {promised}"),
     }
 }
 

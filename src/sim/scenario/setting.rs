@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::words::{duration, range, share};
+use crate::protocol::ReplicaSet;
 use crate::sim::cluster::ClusterOptions;
 
 /// One key.
@@ -58,6 +59,18 @@ pub const SETTINGS: &[Setting] = settings! {
             usize::MAX => "all".into(),
             bytes => bytes.to_string(),
         };
+    "replicas", live false: |options, value| options.settings.replicas = replicas(value)?,
+        match options.settings.replicas.is_empty() {
+            true => "none".into(),
+            false => {
+                let ids: Vec<String> = options.settings.replicas.iter().map(|id| id.to_string()).collect();
+                ids.join(",")
+            }
+        };
+    "checkpoint", live false: |options, value| options.checkpoint = number(value, 1, 1 << 40)?,
+        options.checkpoint.to_string();
+    "trim_step", live false: |options, value| options.settings.trim_step = number(value, 1, 1 << 40)?,
+        options.settings.trim_step.to_string();
     "segment", live false: |options, value| options.segment = segment(value)?,
         options.segment.to_string();
     "buffer", live false: |options, value| options.buffer = number(value, 1_000, 1 << 31)? as u32,
@@ -143,6 +156,14 @@ fn memory(value: &str) -> Result<Option<usize>, String> {
         "volatile" => Ok(None),
         bytes => Ok(Some(number(bytes, 0, 1 << 40)? as usize)),
     }
+}
+
+fn replicas(value: &str) -> Result<ReplicaSet, String> {
+    if value == "none" {
+        return Ok(ReplicaSet::EMPTY);
+    }
+    let id = |word| number(word, 1, ReplicaSet::MAX_ID.into()).map(|id| id as u16);
+    value.split(',').map(id).collect()
 }
 
 fn segment(value: &str) -> Result<u64, String> {

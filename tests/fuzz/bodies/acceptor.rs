@@ -179,6 +179,7 @@ impl World {
                 self.newest.insert(vote.instance, (vote.ballot, value));
             }
             Record::Watermark { watermark } => assert!(watermark.through > Instance::ZERO),
+            Record::Trimmed { .. } => panic!("no replica counts here"),
         }
         self.records.push(record);
     }

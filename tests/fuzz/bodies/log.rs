@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use paxcast::protocol::{Ballot, Instance, Payload, Payloads, Record, Vote};
+use paxcast::protocol::{Ballot, Instance, Payload, Payloads, Record, Vote, Watermark};
 use paxcast::storage::Disk;
 use paxcast::storage::log::Log;
 use paxcast::storage::memory::MemoryDisk;
@@ -25,9 +25,14 @@ const SEGMENT: u64 = 2_048;
 pub fn run(data: &[u8]) -> u64 {
     let mut script = Script::new(data);
     let mut disk = MemoryDisk::new();
-    let mut position = 1;
+    // A log that was trimmed begins further on, or pretends to.
+    let first = match script.below(4) {
+        0 => 1 + script.below(4),
+        _ => 1,
+    };
+    let mut position = first;
     file(&mut disk, IDENTITY_FILE, &heading(&mut script, 0, 0), 512);
-    for number in 1..=1 + script.below(3) {
+    for number in first..=first + script.below(3) {
         let mut content = heading(&mut script, number, position).to_vec();
         position = frames(&mut script, position, &mut content);
         let name = match script.below(32) {
@@ -89,7 +94,7 @@ fn frames(script: &mut Script, first: u64, content: &mut Vec<u8>) -> u64 {
         let body = match odd {
             3 => Bytes::new(),
             4 => Bytes::copy_from_slice(script.bytes(20)),
-            _ => record(script).encode(),
+            _ => body(script),
         };
         let store = IDENTITY.store ^ u64::from(odd == 5);
         let mut buffer = Vec::new();
@@ -127,14 +132,31 @@ fn frames(script: &mut Script, first: u64, content: &mut Vec<u8>) -> u64 {
     position
 }
 
+/// What stands in a frame: a record, and behind a trim the first segment that it
+/// wants kept.
+fn body(script: &mut Script) -> Bytes {
+    let record = record(script);
+    let bytes = record.encode();
+    match record {
+        Record::Trimmed { .. } => [&bytes[..], &script.below(5).to_le_bytes()].concat().into(),
+        _ => bytes,
+    }
+}
+
 fn record(script: &mut Script) -> Record {
     let ballot = Ballot {
         round: script.below(8),
         proposer: 1,
         incarnation: 9,
     };
-    match script.below(3) {
-        0 => Record::Promised { ballot },
+    match script.below(6) {
+        0 | 1 => Record::Promised { ballot },
+        2 => Record::Trimmed {
+            through: Instance(script.below(16)),
+            promised: ballot,
+            highest: Instance(script.below(16)),
+            watermark: Watermark::default(),
+        },
         _ => Record::Voted {
             vote: Vote {
                 instance: Instance(script.below(16)),
@@ -194,4 +216,12 @@ fn goes_on(mut disk: MemoryDisk, mut remembered: Vec<Record>) {
     remembered.push(added);
     disk.crash(7);
     assert_eq!(open(&mut disk).expect("it goes on"), remembered);
+    // What trims let go goes, and nothing behind it.
+    let opened = Log::open(&mut disk, IDENTITY.cluster, IDENTITY.acceptor, |_| {});
+    let (mut log, _) = opened.expect("it was opened before");
+    let first = log.first_position();
+    while log.trim().expect("nothing fails").is_some() {}
+    let deleted = (log.first_position() - first) as usize;
+    disk.crash(7);
+    assert_eq!(open(&mut disk).expect("it goes on"), remembered[deleted..]);
 }
