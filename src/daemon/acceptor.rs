@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::World;
 use super::calls;
 use super::command::{Command, draw, say};
 use super::failure::Failure;
@@ -12,8 +11,9 @@ use super::node::Node;
 use super::proposer::{no_disk, refuse_sync_fault};
 use super::signals::Wish;
 use super::turn::Turns;
+use super::{Flow, World};
 use crate::protocol::acceptor::{Acceptor, Memory};
-use crate::protocol::{Found, Lookup, Record, Time};
+use crate::protocol::{Found, Lookup, Outbox, Record, Time};
 use crate::storage::StorageError;
 use crate::storage::file::Directory;
 use crate::storage::log::Log;
@@ -160,6 +160,7 @@ impl World<Acceptor> for Volatile {
             ("instances", role.highest().0),
             ("votes", self.votes),
             ("votes_in_memory", role.votes_in_memory() as u64),
+            ("forgotten", role.forgotten().0),
         ]
     }
 }
@@ -177,6 +178,26 @@ struct Durable {
 }
 
 impl World<Acceptor> for Durable {
+    /// Deletes what a trim before has let go: a segment a turn, for that takes a sync
+    /// of the directory, and answers wait meanwhile. What an earlier life did not
+    /// get done goes first.
+    fn begin(
+        &mut self,
+        _: Time,
+        role: &mut Acceptor,
+        _: &mut Outbox<Acceptor>,
+    ) -> Result<Flow, Failure> {
+        if let Some(number) = self.log.trim().map_err(refused)? {
+            log::info!(
+                "deleted segment {number} of the log: everything through {} is in the checkpoints of \
+                 more than half of the replicas; {} segments are left",
+                role.forgotten(),
+                self.log.segments()
+            );
+        }
+        Ok(Flow::Going)
+    }
+
     fn event(&mut self, _: Time, record: Record) -> Result<(), Failure> {
         self.votes += u64::from(matches!(record, Record::Voted { .. }));
         self.records += 1;
@@ -211,6 +232,8 @@ impl World<Acceptor> for Durable {
             ("records", self.records),
             ("syncs", self.syncs),
             ("lookups", self.lookups),
+            ("forgotten", role.forgotten().0),
+            ("segments", self.log.segments()),
         ]
     }
 }

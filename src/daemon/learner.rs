@@ -13,7 +13,7 @@ use super::proposer::{no_disk, refuse_sync_fault};
 use super::turn::Turns;
 use super::{Ending, Flow, World};
 use crate::protocol::learner::{Event, Learner};
-use crate::protocol::{Found, Lookup, Outbox, Time};
+use crate::protocol::{Found, Instance, Lookup, Outbox, Time};
 
 /// How values are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,11 +43,13 @@ pub fn run_learner(command: Command, print: Print) -> Result<(), Failure> {
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
     let output = Output::start(File::from(stdout), QUEUE, node.waker.clone()).map_err(failed)?;
     let now = node.clock.now();
+    let durable = node.config.data.is_some();
     let role = Learner::new(node.me, node.settings(), draw()?, node.buffer(), now);
     node.announce("")?;
     let printer = Printer {
         output,
         print,
+        durable,
         open: true,
         printed: 0,
         position: 0,
@@ -63,6 +65,8 @@ pub fn run_learner(command: Command, print: Print) -> Result<(), Failure> {
 struct Printer {
     output: Output,
     print: Print,
+    /// Whether acceptors have disks.
+    durable: bool,
     /// Whether the role was told that it may deliver.
     open: bool,
     printed: u64,
@@ -121,10 +125,7 @@ impl World<Learner> for Printer {
                 self.requested += instances;
             }
             Event::Lost { instance } => {
-                return Err(Failure::Failed(format!(
-                    "{instance} and what follows cannot be had any more: more than half of the                      acceptors are volatile and have forgotten it, to make room for what came                      later; values through position {} were delivered. Start learners before the                      values, give `history` more, or let acceptors keep everything with `data DIR`",
-                    self.position
-                )));
+                return Err(Failure::Failed(lost(instance, self.position, self.durable)));
             }
             Event::Stuck { instance } => {
                 self.stuck += 1;
@@ -160,5 +161,45 @@ impl World<Learner> for Printer {
             log::warn!("{left} bytes of output were not written: whoever reads it has stalled");
         }
         Ok(())
+    }
+}
+
+/// Says that what comes next is forgotten, and what can be done: by acceptors on
+/// disk for replicas that have it in a checkpoint, by volatile ones to make room.
+fn lost(instance: Instance, position: u64, durable: bool) -> String {
+    let (why, what_to_do) = match durable {
+        true => (
+            "have trimmed it from their logs, because most of the replicas that `replica_ids` names \
+             have it in their checkpoints",
+            "A learner keeps no checkpoint: start learners before the values and let them run, \
+             run a replica instead, or take `replica_ids` out of the configuration of all \
+             processes, so that acceptors keep everything from now on",
+        ),
+        false => (
+            "are volatile and have forgotten it, to make room for what came later",
+            "Start learners before the values, give `history` more, or let acceptors keep \
+             everything with `data DIR`",
+        ),
+    };
+    format!(
+        "{instance} and what follows cannot be had any more: more than half of the acceptors {why}; \
+         values through position {position} were delivered. {what_to_do}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_lost_is_told_why_and_what_to_do() {
+        let volatile = lost(Instance(7), 5, false);
+        assert!(volatile.contains("#7 and what follows"), "{volatile}");
+        assert!(volatile.contains("give `history` more"), "{volatile}");
+        let durable = lost(Instance(7), 5, true);
+        assert!(durable.contains("trimmed it from their logs"), "{durable}");
+        assert!(durable.contains("through position 5"), "{durable}");
+        assert!(!durable.contains("  "), "{durable}");
+        assert!(!durable.contains("history"), "{durable}");
     }
 }

@@ -9,3 +9,4 @@ mod outages;
 mod process;
 mod strangers;
 mod streams;
+mod trimming;
