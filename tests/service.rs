@@ -13,7 +13,7 @@ use paxcast::service::kv::command::{
 use paxcast::service::kv::limits::Limits;
 use paxcast::service::kv::reply::{Refusal, Reply};
 use paxcast::service::kv::text::Text;
-use paxcast::service::{Damaged, Place, StateMachine};
+use paxcast::service::{Damaged, Frozen, Place, StateMachine};
 use proptest::prelude::*;
 
 fn hex(bytes: &[u8]) -> String {
@@ -393,11 +393,19 @@ proptest! {
         // What was kept up by every change is what is summed up anew.
         prop_assert_eq!(third.digest(), one.digest());
         prop_assert_eq!((third.bytes(), third.mortal()), (one.bytes(), one.mortal()));
+        let frozen = one.freeze();
         for (_, command) in &after {
             place += 1;
             prop_assert_eq!(apply(&mut one, place, command), apply(&mut third, place, command));
         }
         prop_assert_eq!(&third, &one);
+        prop_assert_eq!(snapshot(&third), snapshot(&one));
+        // What was frozen knows nothing of it, as often as it is written.
+        for _ in 0..2 {
+            let mut again = Vec::new();
+            frozen.write(&mut |part| again.extend_from_slice(part));
+            prop_assert_eq!(&again, &bytes);
+        }
     }
 
     #[test]

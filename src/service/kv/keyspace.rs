@@ -6,11 +6,12 @@
 //!
 //! # Two ways in
 //!
-//! A key is *found* by a hash table, whose seed is chance so that nobody can
-//! prepare keys that collide. Keys are *walked* by their birth, a number that
-//! each key gets when it is created: the same at every replica, and no walk ever
-//! sees the table's order. A birth also makes a cursor that stays good while keys
-//! come and go, for what is created during a walk comes last.
+//! A key is *found* by a hash table, see [`Seats`]. Keys are *walked* by their birth,
+//! a number that each key gets when it is created: the same at every replica, and no
+//! walk ever sees the table's order. A birth also makes a cursor that stays good while keys
+//! come and go, for what is created during a walk comes last. The table says only
+//! where a key has its seat among the [`Rows`], which lie in the order of births and
+//! can be frozen.
 //!
 //! # Versions of what is not there
 //!
@@ -20,13 +21,16 @@
 //! burial. Who watches a key that is not there may so be told of another's end,
 //! and tries again; that its own is missed never happens.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::limits::Limits;
 use super::reply::Refusal;
+use super::rows::{FrozenRows, Row, Rows, Seat};
+use super::seats::Seats;
+use super::value::Value;
 use crate::protocol::digest::mix;
 use crate::service::Place;
 
@@ -34,10 +38,10 @@ use crate::service::Place;
 const GRAVES: u32 = 1024;
 
 /// All keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Keyspace {
-    entries: HashMap<Arc<[u8]>, Entry>,
-    births: BTreeMap<u64, Arc<[u8]>>,
+    seats: Seats,
+    rows: Rows,
     deadlines: BTreeSet<(NonZeroU64, u64)>,
     /// The birth of the latest key.
     born: u64,
@@ -48,10 +52,41 @@ pub struct Keyspace {
     graves_sum: u64,
 }
 
+/// The keys as they were at some moment, and what is told of them in a snapshot.
+#[derive(Clone, Debug)]
+pub struct FrozenKeys {
+    rows: FrozenRows,
+    graves: BTreeMap<u32, Place>,
+    born: u64,
+    keys: usize,
+}
+
+/// Equal are those with equal keys, wherever they have their seats.
+impl PartialEq for Keyspace {
+    fn eq(&self, other: &Keyspace) -> bool {
+        let Keyspace {
+            seats: _,
+            rows,
+            deadlines,
+            born,
+            bytes,
+            sum,
+            graves,
+            graves_sum,
+        } = self;
+        (born, bytes, sum, graves_sum) == (&other.born, &other.bytes, &other.sum, &other.graves_sum)
+            && *rows == other.rows
+            && *deadlines == other.deadlines
+            && *graves == other.graves
+    }
+}
+
+impl Eq for Keyspace {}
+
 /// What belongs to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    value: Vec<u8>,
+    value: Value,
     /// The value's checksum, so that changing anything else need not read it.
     checksum: u32,
     version: Place,
@@ -60,6 +95,17 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// One that is new, or that is as it was.
+    pub fn new(value: &[u8], version: Place, birth: u64, deadline: Option<NonZeroU64>) -> Entry {
+        Entry {
+            value: Value::new(value),
+            checksum: crc32c::crc32c(value),
+            version,
+            birth,
+            deadline,
+        }
+    }
+
     /// The value.
     pub fn value(&self) -> &[u8] {
         &self.value
@@ -87,19 +133,13 @@ impl Entry {
 
     /// Replaces the value.
     pub fn set_value(&mut self, value: &[u8]) {
-        // A large block is not kept for a small value.
-        if self.value.capacity() / 2 > value.len() {
-            self.value = value.to_vec();
-        } else {
-            self.value.clear();
-            self.value.extend_from_slice(value);
-        }
+        self.value.set(value);
         self.checksum = crc32c::crc32c(value);
     }
 
     /// Adds to the value's end.
     pub fn append(&mut self, more: &[u8]) {
-        self.value.extend_from_slice(more);
+        self.value.append(more);
         self.checksum = crc32c::crc32c_append(self.checksum, more);
     }
 
@@ -134,12 +174,22 @@ pub fn is_grave(grave: u32) -> bool {
 impl Keyspace {
     /// What is there under this key, whether or not its time is over.
     pub fn find(&self, key: &[u8]) -> Option<&Entry> {
-        self.entries.get(key)
+        self.seat(key).map(|seat| self.at(seat))
+    }
+
+    /// Where to find it again, for as long as it is not removed.
+    pub fn seat(&self, key: &[u8]) -> Option<Seat> {
+        self.seats.find(key)
+    }
+
+    /// What is there in a seat.
+    pub fn at(&self, seat: Seat) -> &Entry {
+        &self.rows.at(seat).entry
     }
 
     /// How many keys are there, those whose time is over among them.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.seats.len()
     }
 
     /// Bytes in use, as they count towards the limit.
@@ -157,14 +207,9 @@ impl Keyspace {
         self.due(time).count()
     }
 
-    /// The birth of the latest key that was ever created.
-    pub fn born(&self) -> u64 {
-        self.born
-    }
-
     /// The keys' part of the digest; does not depend on any order.
     pub fn digest(&self) -> u64 {
-        [self.entries.len() as u64, self.born, self.graves_sum]
+        [self.seats.len() as u64, self.born, self.graves_sum]
             .into_iter()
             .fold(self.sum, mix)
     }
@@ -175,57 +220,44 @@ impl Keyspace {
     ///
     /// When they are not.
     pub fn room(&self, limits: &Limits, keys: usize, bytes: usize) -> Result<(), Refusal> {
-        let full = self.entries.len() + keys > limits.keys || self.bytes + bytes > limits.bytes;
+        let full = self.seats.len() + keys > limits.keys || self.bytes + bytes > limits.bytes;
         if full { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// Sets room aside for so many more keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.seats.reserve(keys);
     }
 
     /// Creates a key, which must not be there.
     pub fn put(&mut self, key: &[u8], value: &[u8], version: Place, deadline: Option<NonZeroU64>) {
-        self.born += 1;
-        let entry = Entry {
-            value: value.to_vec(),
-            checksum: crc32c::crc32c(value),
-            version,
-            birth: self.born,
-            deadline,
-        };
-        self.insert(Arc::from(key), entry);
+        let entry = Entry::new(value, version, self.born + 1, deadline);
+        let new = self.revive(key, entry);
+        assert!(new, "a key was created twice");
     }
 
-    /// Puts an entry back as it was; its birth must be new.
-    pub fn revive(
-        &mut self,
-        key: &[u8],
-        value: &[u8],
-        version: Place,
-        birth: u64,
-        deadline: Option<NonZeroU64>,
-    ) {
-        self.born = self.born.max(birth);
-        let entry = Entry {
-            value: value.to_vec(),
-            checksum: crc32c::crc32c(value),
-            version,
-            birth,
-            deadline,
-        };
-        self.insert(Arc::from(key), entry);
+    /// Puts an entry back as it was, whose birth must be above all others'; unless
+    /// the key is there. Says whether it was not.
+    pub fn revive(&mut self, key: &[u8], entry: Entry) -> bool {
+        let birth = entry.birth;
+        let deadline = entry.deadline;
+        let (bytes, fingerprint) = (entry.bytes(key), entry.fingerprint(key));
+        let rows = &mut self.rows;
+        let new = self.seats.insert(key, |key| rows.add(Row { key, entry }));
+        if new {
+            self.born = self.born.max(birth);
+            self.bytes += bytes;
+            self.sum = self.sum.wrapping_add(fingerprint);
+            if let Some(deadline) = deadline {
+                self.deadlines.insert((deadline, birth));
+            }
+        }
+        new
     }
 
     /// So many keys were created, whether or not they are still there.
     pub fn set_born(&mut self, born: u64) {
         self.born = self.born.max(born);
-    }
-
-    fn insert(&mut self, key: Arc<[u8]>, entry: Entry) {
-        self.bytes += entry.bytes(&key);
-        self.sum = self.sum.wrapping_add(entry.fingerprint(&key));
-        if let Some(deadline) = entry.deadline {
-            self.deadlines.insert((deadline, entry.birth));
-        }
-        self.births.insert(entry.birth, Arc::clone(&key));
-        let before = self.entries.insert(key, entry);
-        assert!(before.is_none(), "a key was created twice");
     }
 
     /// Changes what is there under a key, if anything is; it is of `version` then.
@@ -235,7 +267,19 @@ impl Keyspace {
         version: Place,
         change: impl FnOnce(&mut Entry, &mut Option<NonZeroU64>) -> T,
     ) -> Option<T> {
-        let entry = self.entries.get_mut(key)?;
+        let seat = self.seat(key)?;
+        Some(self.change_at(seat, key, version, change))
+    }
+
+    /// Changes what is there under a key, in its seat; it is of `version` then.
+    pub fn change_at<T>(
+        &mut self,
+        seat: Seat,
+        key: &[u8],
+        version: Place,
+        change: impl FnOnce(&mut Entry, &mut Option<NonZeroU64>) -> T,
+    ) -> T {
+        let entry = self.rows.entry_mut(seat);
         self.bytes -= entry.bytes(key);
         self.sum = self.sum.wrapping_sub(entry.fingerprint(key));
         let mut deadline = entry.deadline;
@@ -252,22 +296,17 @@ impl Keyspace {
         entry.version = version;
         self.bytes += entry.bytes(key);
         self.sum = self.sum.wrapping_add(entry.fingerprint(key));
-        Some(outcome)
+        outcome
     }
 
     /// A number that differs whenever the key has changed meanwhile, by coming,
     /// going, or otherwise.
     pub fn version(&self, key: &[u8], time: u64) -> u64 {
-        match self.entries.get(key) {
+        match self.find(key) {
             Some(entry) if entry.lives_at(time) => 2 * entry.version.0 + 1,
             Some(dead) => 2 * dead.version.0,
             None => 2 * self.graves.get(&grave(key)).map_or(0, |place| place.0),
         }
-    }
-
-    /// Where something was buried last, grave by grave.
-    pub fn graves(&self) -> impl Iterator<Item = (u32, Place)> + '_ {
-        self.graves.iter().map(|(grave, place)| (*grave, *place))
     }
 
     /// Something was buried there, at this place.
@@ -281,9 +320,9 @@ impl Keyspace {
 
     /// Takes a key away; gives what was there.
     pub fn remove(&mut self, key: &[u8], place: Place) -> Option<Entry> {
-        let entry = self.entries.remove(key)?;
+        let seat = self.seats.remove(key)?;
+        let entry = self.rows.take(seat).entry;
         self.bury(grave(key), place);
-        self.births.remove(&entry.birth);
         if let Some(deadline) = entry.deadline {
             self.deadlines.remove(&(deadline, entry.birth));
         }
@@ -318,7 +357,8 @@ impl Keyspace {
             let Some(birth) = self.due(time).next() else {
                 return;
             };
-            let key = Arc::clone(&self.births[&birth]);
+            let key = self.rows.born(birth).map(Arc::clone);
+            let key = key.expect("a deadline is a key's");
             self.remove(&key, place);
         }
     }
@@ -330,12 +370,39 @@ impl Keyspace {
         from: u64,
         mut visit: impl FnMut(&'a [u8], &'a Entry) -> ControlFlow<T>,
     ) -> Option<T> {
-        for key in self.births.range(from..).map(|(_, key)| key) {
-            if let ControlFlow::Break(with) = visit(key, &self.entries[key]) {
-                return Some(with);
-            }
+        self.rows.walk(from, |row| visit(&row.key, &row.entry))
+    }
+
+    /// The keys as they are now.
+    pub fn freeze(&self) -> FrozenKeys {
+        FrozenKeys {
+            rows: self.rows.freeze(),
+            graves: self.graves.clone(),
+            born: self.born,
+            keys: self.len(),
         }
-        None
+    }
+}
+
+impl FrozenKeys {
+    /// How many keys are there.
+    pub fn len(&self) -> usize {
+        self.keys
+    }
+
+    /// The birth of the latest key that was ever created.
+    pub fn born(&self) -> u64 {
+        self.born
+    }
+
+    /// Where something was buried last, grave by grave.
+    pub fn graves(&self) -> impl Iterator<Item = (u32, Place)> + '_ {
+        self.graves.iter().map(|(grave, place)| (*grave, *place))
+    }
+
+    /// Calls `visit` with every key, in the order of their births.
+    pub fn each(&self, visit: &mut dyn FnMut(&[u8], &Entry)) {
+        self.rows.each(&mut |row| visit(&row.key, &row.entry));
     }
 }
 
@@ -366,9 +433,10 @@ mod tests {
         keys.sweep(u64::MAX, 1000, Place(200));
         let mut empty = Keyspace::default();
         empty.set_born(100);
-        keys.graves()
-            .for_each(|(grave, place)| empty.bury(grave, place));
-        assert!(empty.graves().count() > 50);
+        for (grave, place) in &keys.graves {
+            empty.bury(*grave, *place);
+        }
+        assert!(empty.graves.len() > 50);
         assert_eq!(keys, empty);
         assert_eq!(keys.digest(), empty.digest());
     }
@@ -377,7 +445,7 @@ mod tests {
     fn every_part_of_an_entry_is_in_the_digest() {
         let make = |key: &[u8], value: &[u8], version, birth, end| {
             let mut keys = Keyspace::default();
-            keys.revive(key, value, Place(version), birth, deadline(end));
+            keys.revive(key, Entry::new(value, Place(version), birth, deadline(end)));
             keys.set_born(9);
             keys.digest()
         };
@@ -423,16 +491,5 @@ mod tests {
             }
         }
         assert_eq!(seen, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
-    }
-
-    #[test]
-    fn a_small_value_does_not_hold_a_large_block() {
-        let mut keys = Keyspace::default();
-        keys.put(b"k", &[1; 100_000], Place(1), None);
-        keys.change(b"k", Place(2), |entry, _| entry.set_value(b"small"));
-        assert!(
-            keys.find(b"k")
-                .is_some_and(|entry| entry.value.capacity() < 100)
-        );
     }
 }

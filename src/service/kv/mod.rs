@@ -6,8 +6,11 @@
 //! | [`command`] | what can be asked, and its encoding |
 //! | [`reply`] | what is answered |
 //! | `keyspace` | the keys, and the sums over them |
+//! | `rows` | the keys in the order of their birth, to be frozen |
+//! | `seats` | where each key is among them |
 //! | `operation` | what each operation does |
 //! | `clock` | the time, which passes by commands |
+//! | `value` | a value's bytes |
 //! | [`limits`] | what is too much |
 //! | `snapshot` | the state as bytes |
 //!
@@ -33,10 +36,13 @@ pub mod limits;
 pub mod number;
 mod operation;
 pub mod reply;
+mod rows;
+mod seats;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod value;
 
 use clock::LogTime;
 use command::{Command, Operation, Stamped};

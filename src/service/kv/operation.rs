@@ -304,16 +304,17 @@ impl Store {
             Lifetime::Until(deadline) => Some(self.moment(deadline)?),
             Lifetime::Forever | Lifetime::Keep => None,
         };
-        let there = self.alive(key.0).is_some();
+        let there = || self.alive(key.0).is_some();
         let wanted = match condition {
             Condition::Always => true,
-            Condition::Absent => !there,
-            Condition::Present => there,
+            Condition::Absent => !there(),
+            Condition::Present => there(),
         };
         if !wanted {
             return Ok(false);
         }
-        let keep = lifetime == Lifetime::Keep && there;
+        // A new key has nothing to keep.
+        let keep = lifetime == Lifetime::Keep;
         if until.is_some_and(|until| until.get() <= self.time.now()) {
             self.keys.remove(key.0, place);
             return Ok(true);
@@ -335,13 +336,14 @@ impl Store {
         end: impl FnOnce(&mut Option<NonZeroU64>),
     ) -> Result<(), Refusal> {
         let time = self.time.now();
-        match self.keys.find(key) {
-            Some(entry) if entry.lives_at(time) => {
+        let seat = self.keys.seat(key);
+        match seat.map(|seat| (seat, self.keys.at(seat))) {
+            Some((seat, entry)) if entry.lives_at(time) => {
                 let more = value.len().saturating_sub(entry.value().len());
                 if more > 0 {
                     self.keys.room(&self.limits, 0, more)?;
                 }
-                self.keys.change(key, place, |entry, deadline| {
+                self.keys.change_at(seat, key, place, |entry, deadline| {
                     entry.set_value(value);
                     end(deadline);
                 });

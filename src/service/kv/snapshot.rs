@@ -9,12 +9,11 @@
 //! the bytes are, reading them back gives a store or an error.
 
 use std::num::NonZeroU64;
-use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
 use super::clock::LogTime;
-use super::keyspace::{Keyspace, is_grave};
+use super::keyspace::{Entry, FrozenKeys, Keyspace, is_grave};
 use super::limits::Limits;
 use super::text::Text;
 use crate::service::{self, Damaged, Place};
@@ -23,6 +22,9 @@ const MAGIC: &[u8; 8] = b"paxcstkv";
 const FORMAT: u16 = 1;
 const HEADER: usize = MAGIC.len() + 2;
 const CHECKSUM: usize = 4;
+
+/// Bytes of an empty key with an empty value.
+const SMALLEST: usize = 5;
 
 /// What is there once.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,14 +48,14 @@ struct Row<'a> {
 /// A store as it was.
 #[derive(Clone, Debug)]
 pub struct Frozen {
-    keys: Keyspace,
+    keys: FrozenKeys,
     time: LogTime,
 }
 
 impl Frozen {
     /// What there is now.
     pub(super) fn new(keys: &Keyspace, time: LogTime) -> Frozen {
-        let keys = keys.clone();
+        let keys = keys.freeze();
         Frozen { keys, time }
     }
 }
@@ -65,7 +67,7 @@ impl service::Frozen for Frozen {
 }
 
 /// Writes a store down, in parts of about a megabyte.
-fn write(keys: &Keyspace, time: LogTime, part: &mut dyn FnMut(&[u8])) {
+fn write(keys: &FrozenKeys, time: LogTime, part: &mut dyn FnMut(&[u8])) {
     const PART: usize = 1 << 20;
     let mut buffer = Vec::new();
     let mut sum = 0;
@@ -87,7 +89,7 @@ fn write(keys: &Keyspace, time: LogTime, part: &mut dyn FnMut(&[u8])) {
     append(&head, &mut buffer);
     let graves: Vec<(u32, Place)> = keys.graves().collect();
     append(&graves, &mut buffer);
-    let stopped = keys.walk(0, |key, entry| {
+    keys.each(&mut |key, entry| {
         let row = Row {
             key: Text(key),
             value: Text(entry.value()),
@@ -99,9 +101,7 @@ fn write(keys: &Keyspace, time: LogTime, part: &mut dyn FnMut(&[u8])) {
         if buffer.len() >= PART {
             pass(&mut buffer, false);
         }
-        ControlFlow::<()>::Continue(())
     });
-    debug_assert!(stopped.is_none());
     pass(&mut buffer, true);
 }
 
@@ -146,6 +146,8 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
         keys.bury(grave, place);
     }
     let mut last = 0;
+    // No more than can follow.
+    keys.reserve((head.keys as usize).min(rest.len() / SMALLEST));
     for _ in 0..head.keys {
         let (row, behind): (Row<'_>, &[u8]) =
             postcard::take_from_bytes(rest).map_err(|_| Damaged::Contradiction("a key"))?;
@@ -157,10 +159,10 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
         if row.key.0.len() > Limits::KEY || row.value.0.len() > Limits::VALUE {
             return Err(Damaged::Contradiction("a key or value over the limit"));
         }
-        if keys.find(row.key.0).is_some() {
+        let entry = Entry::new(row.value.0, row.version, row.birth, row.deadline);
+        if !keys.revive(row.key.0, entry) {
             return Err(Damaged::Contradiction("a key that is there twice"));
         }
-        keys.revive(row.key.0, row.value.0, row.version, row.birth, row.deadline);
     }
     if !rest.is_empty() {
         return Err(Damaged::Contradiction("more behind the last key"));
