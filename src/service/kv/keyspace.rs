@@ -89,6 +89,8 @@ pub struct Entry {
     value: Value,
     /// The value's checksum, so that changing anything else need not read it.
     checksum: u32,
+    /// The key's.
+    key_checksum: u32,
     version: Place,
     birth: u64,
     deadline: Option<NonZeroU64>,
@@ -96,10 +98,17 @@ pub struct Entry {
 
 impl Entry {
     /// One that is new, or that is as it was.
-    pub fn new(value: &[u8], version: Place, birth: u64, deadline: Option<NonZeroU64>) -> Entry {
+    pub fn new(
+        key: &[u8],
+        value: &[u8],
+        version: Place,
+        birth: u64,
+        deadline: Option<NonZeroU64>,
+    ) -> Entry {
         Entry {
             value: Value::new(value),
             checksum: crc32c::crc32c(value),
+            key_checksum: crc32c::crc32c(key),
             version,
             birth,
             deadline,
@@ -146,7 +155,7 @@ impl Entry {
     /// What this entry adds to the digest.
     fn fingerprint(&self, key: &[u8]) -> u64 {
         [
-            u64::from(crc32c::crc32c(key)) << 32 | u64::from(self.checksum),
+            u64::from(self.key_checksum) << 32 | u64::from(self.checksum),
             self.value.len() as u64,
             self.version.0,
             self.birth,
@@ -231,7 +240,7 @@ impl Keyspace {
 
     /// Creates a key, which must not be there.
     pub fn put(&mut self, key: &[u8], value: &[u8], version: Place, deadline: Option<NonZeroU64>) {
-        let entry = Entry::new(value, version, self.born + 1, deadline);
+        let entry = Entry::new(key, value, version, self.born + 1, deadline);
         let new = self.revive(key, entry);
         assert!(new, "a key was created twice");
     }
@@ -445,7 +454,10 @@ mod tests {
     fn every_part_of_an_entry_is_in_the_digest() {
         let make = |key: &[u8], value: &[u8], version, birth, end| {
             let mut keys = Keyspace::default();
-            keys.revive(key, Entry::new(value, Place(version), birth, deadline(end)));
+            keys.revive(
+                key,
+                Entry::new(key, value, Place(version), birth, deadline(end)),
+            );
             keys.set_born(9);
             keys.digest()
         };

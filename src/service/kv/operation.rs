@@ -13,6 +13,7 @@ use super::keyspace::Entry;
 use super::limits::Limits;
 use super::number::{self, LONGEST};
 use super::reply::{Refusal, Reply};
+use super::rows::Seat;
 use super::text::Text;
 use crate::service::Place;
 
@@ -44,7 +45,12 @@ type Outcome<'a> = Result<Reply<'a>, Refusal>;
 impl Store {
     /// What is there under a key now.
     fn alive(&self, key: &[u8]) -> Option<&Entry> {
-        let entry = self.keys.find(key)?;
+        self.alive_at(self.keys.seat(key))
+    }
+
+    /// What is there in a seat now.
+    fn alive_at(&self, seat: Option<Seat>) -> Option<&Entry> {
+        let entry = self.keys.at(seat?);
         entry.lives_at(self.time.now()).then_some(entry)
     }
 
@@ -335,8 +341,19 @@ impl Store {
         value: &[u8],
         end: impl FnOnce(&mut Option<NonZeroU64>),
     ) -> Result<(), Refusal> {
+        self.write_at(self.keys.seat(key), place, key, value, end)
+    }
+
+    /// [`Store::write`], where the key's seat is known already.
+    fn write_at(
+        &mut self,
+        seat: Option<Seat>,
+        place: Place,
+        key: &[u8],
+        value: &[u8],
+        end: impl FnOnce(&mut Option<NonZeroU64>),
+    ) -> Result<(), Refusal> {
         let time = self.time.now();
-        let seat = self.keys.seat(key);
         match seat.map(|seat| (seat, self.keys.at(seat))) {
             Some((seat, entry)) if entry.lives_at(time) => {
                 let more = value.len().saturating_sub(entry.value().len());
@@ -364,14 +381,15 @@ impl Store {
 
     fn add(&mut self, place: Place, key: Text<'_>, by: i64) -> Outcome<'static> {
         Self::check(key, LONGEST)?;
-        let before = match self.alive(key.0) {
+        let seat = self.keys.seat(key.0);
+        let before = match self.alive_at(seat) {
             Some(entry) => number::parse(entry.value()).ok_or(Refusal::NotAnInteger)?,
             None => 0,
         };
         let sum = before.checked_add(by).ok_or(Refusal::Overflow)?;
         let mut space = [0; LONGEST];
         let digits = number::write(sum, &mut space);
-        self.write(place, key.0, digits, |_| {})?;
+        self.write_at(seat, place, key.0, digits, |_| {})?;
         Ok(Reply::Integer(sum))
     }
 

@@ -317,7 +317,13 @@ mod tests {
     fn row(birth: u64) -> Row {
         let key = birth.to_string();
         Row {
-            entry: Entry::new(b"value", Place(birth), birth, NonZeroU64::new(birth % 3)),
+            entry: Entry::new(
+                key.as_bytes(),
+                b"value",
+                Place(birth),
+                birth,
+                NonZeroU64::new(birth % 3),
+            ),
             key: Arc::from(key.as_bytes()),
         }
     }

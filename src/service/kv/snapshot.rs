@@ -159,8 +159,9 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
         if row.key.0.len() > Limits::KEY || row.value.0.len() > Limits::VALUE {
             return Err(Damaged::Contradiction("a key or value over the limit"));
         }
-        let entry = Entry::new(row.value.0, row.version, row.birth, row.deadline);
-        if !keys.revive(row.key.0, entry) {
+        let (key, value) = (row.key.0, row.value.0);
+        let entry = Entry::new(key, value, row.version, row.birth, row.deadline);
+        if !keys.revive(key, entry) {
             return Err(Damaged::Contradiction("a key that is there twice"));
         }
     }
