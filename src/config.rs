@@ -90,6 +90,9 @@ pub struct Config {
     pub datagram: Option<usize>,
     /// Bytes of receive buffer asked of the kernel for each socket.
     pub receive_buffer: usize,
+    /// Bytes of commands that a replica applies between two checkpoints; more where
+    /// the state is large.
+    pub checkpoint: usize,
     /// Where acceptors keep their votes; without it they are volatile.
     pub data: Option<PathBuf>,
     /// Bytes of votes that a volatile acceptor keeps of what is decided; without
@@ -158,6 +161,9 @@ impl Config {
             datagram: reader.value(Key::Datagram, None, |[word]| {
                 quantity::size(word, 576..=65_507).map(Some)
             }),
+            checkpoint: reader.value(Key::Checkpoint, 64 << 20, |[word]| {
+                quantity::size(word, 4 << 10..=1 << 40)
+            }),
             receive_buffer: reader.value(Key::ReceiveBuffer, 8 << 20, |[word]| {
                 quantity::size(word, 4 << 10..=1 << 30)
             }),
@@ -199,6 +205,12 @@ impl Config {
         Some(data.join(format!("acceptor-{id}")))
     }
 
+    /// The directory of one replica, below `data`; none when nothing is durable.
+    pub fn replica_directory(&self, id: u16) -> Option<PathBuf> {
+        let data = self.data.as_ref()?;
+        Some(data.join(format!("replica-{id}")))
+    }
+
     /// Puts a directory given on the command line in the place of `data`; a
     /// relative one is taken from the directory the process was started in.
     pub fn override_data(&mut self, directory: impl Into<PathBuf>) {
@@ -223,6 +235,7 @@ impl PartialEq for Config {
             ttl,
             datagram,
             receive_buffer,
+            checkpoint,
             data,
             history,
             cluster,
@@ -240,6 +253,7 @@ impl PartialEq for Config {
             && *ttl == other.ttl
             && *datagram == other.datagram
             && *receive_buffer == other.receive_buffer
+            && *checkpoint == other.checkpoint
             && *data == other.data
             && *history == other.history
             && *cluster == other.cluster

@@ -64,6 +64,7 @@ impl Config {
             Key::AcceptorCount => self.acceptors.len().to_string(),
             Key::ReplicaIds if self.replicas.is_empty() => return None,
             Key::ReplicaIds => ids(self.replicas.iter()),
+            Key::Checkpoint => show_size(self.checkpoint),
             Key::Cluster => quote(self.cluster.as_bytes()),
             Key::Data => quote(self.data.as_ref()?.as_os_str().as_bytes()),
             Key::History => show_size(self.history?),

@@ -18,6 +18,7 @@ pub(super) enum Key {
     Data,
     History,
     ReplicaIds,
+    Checkpoint,
     Interface,
     Ttl,
     Datagram,
@@ -30,7 +31,7 @@ pub(super) enum Key {
 
 impl Key {
     /// All keys.
-    pub(super) const ALL: [Key; 19] = [
+    pub(super) const ALL: [Key; 20] = [
         Key::Clients,
         Key::Proposers,
         Key::Acceptors,
@@ -42,6 +43,7 @@ impl Key {
         Key::Data,
         Key::History,
         Key::ReplicaIds,
+        Key::Checkpoint,
         Key::Interface,
         Key::Ttl,
         Key::Datagram,
@@ -73,6 +75,7 @@ impl Key {
             Key::AcceptorIds => "acceptor_ids",
             Key::AcceptorCount => "acceptor_count",
             Key::ReplicaIds => "replica_ids",
+            Key::Checkpoint => "checkpoint",
             Key::Cluster => "cluster",
             Key::Data => "data",
             Key::History => "history",
@@ -98,6 +101,7 @@ impl Key {
             Key::AcceptorIds => "1 2 3",
             Key::AcceptorCount => "3",
             Key::ReplicaIds => "1 2 3",
+            Key::Checkpoint => "64MiB",
             Key::Cluster => "paxcast",
             Key::Data => "/var/lib/paxcast",
             Key::History => "512MiB",

@@ -49,6 +49,7 @@ fn five_lines_are_enough() {
     assert_eq!(config.ttl, 1);
     assert_eq!(config.datagram, None);
     assert_eq!(config.receive_buffer, 8 << 20);
+    assert_eq!(config.checkpoint, 64 << 20);
     assert_eq!(config.data, None);
     assert_eq!(config.cluster, "paxcast");
     let mut settings = Settings::new(config.membership());
@@ -82,7 +83,7 @@ fn every_key_sets_its_value() {
     let config = parse(format!(
         "{groups}timeout 5ms\nacceptor_ids 7 2 64\nrepropose 10ms 0.5\ncatch_up 2\n\
          heartbeat 1ms\nwindow 4096\ninterface eth0\nttl 255\ndatagram 9kB\n\
-         receive_buffer 212992\ndata votes\nhistory 2MiB\nreplica_ids 9 4\ncluster \"our cluster\"\n"
+         receive_buffer 212992\ndata votes\nhistory 2MiB\nreplica_ids 9 4\ncheckpoint 4KiB\ncluster \"our cluster\"\n"
     ));
     assert_eq!(config.timeout, Duration::from_millis(5));
     assert_eq!(config.acceptors, [2, 7, 64].into_iter().collect());
@@ -97,6 +98,7 @@ fn every_key_sets_its_value() {
     assert_eq!(config.receive_buffer, 212_992);
     assert_eq!(config.data, Some(PathBuf::from("votes")));
     assert_eq!(config.history, Some(2 << 20));
+    assert_eq!(config.checkpoint, 4 << 10);
     assert_eq!(config.replicas, [4, 9].into_iter().collect());
     assert_eq!(config.settings(1472).replicas, config.replicas);
     assert_eq!(config.cluster, "our cluster");
@@ -123,6 +125,7 @@ fn equality_is_of_all_values_and_no_origins() {
         "data votes",
         "history 1MiB",
         "replica_ids 1",
+        "checkpoint 1MiB",
         "cluster other",
     ] {
         assert_ne!(parse(format!("{FIVE_LINES}{line}\n")), base, "{line}");
@@ -420,6 +423,7 @@ cluster         paxcast         # default
 data            /tmp/votes      # command line
 #history                        # default: an eighth of the memory; only for acceptors without data
 #replica_ids                    # default: acceptors with data forget nothing
+checkpoint      64MiB           # default
 interface       eth0            # line 8
 ttl             1               # default
 #datagram                       # default: what the interface carries unfragmented
@@ -522,12 +526,13 @@ prop_compose! {
         (ttl, datagram) in (0..=255u32, proptest::option::of(576..=65_507usize)),
         receive_buffer in 4096..=1usize << 30,
         (data, history) in (any_data(), proptest::option::of(1usize << 20..=1 << 50)),
+        checkpoint in 4096..=1usize << 40,
         replicas in proptest::collection::btree_set(1..=ReplicaSet::MAX_ID, 0..5),
         cluster in "[^\\p{Cc}]{1,16}",
     ) -> Config {
         Config {
             groups, timeout, catch_up, heartbeat, window, interface, ttl, datagram,
-            receive_buffer, data, history, cluster,
+            receive_buffer, data, history, cluster, checkpoint,
             acceptors: acceptors.into_iter().collect(),
             replicas: replicas.into_iter().collect(),
             repropose: (repropose.0.min(repropose.1), repropose.0.max(repropose.1)),
