@@ -15,7 +15,7 @@ use paxcast::sim::campaign::Campaign;
 const SEEDS: Range<u64> = 1..3_001;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 69] = [
+const FAULTS: [&str; 75] = [
     "absurd ballots",
     "another cluster",
     "another configuration",
@@ -85,6 +85,12 @@ const FAULTS: [&str; 69] = [
     "two with one id",
     "unsynced records lost",
     "wiped disk",
+    "checkpoint begun",
+    "checkpoint from another replica",
+    "kept ignorant",
+    "replica behind what is remembered",
+    "replica's disk wiped",
+    "start from a checkpoint",
 ];
 
 /// Runs every seed of a range, on all processors, and gives what struck.

@@ -5,16 +5,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules of ours each module may import, itself apart.
-const IMPORTS: [(&str, &[&str]); 10] = [
+const IMPORTS: [(&str, &[&str]); 11] = [
     ("protocol", &[]),
     ("wire", &["protocol"]),
     ("storage", &["protocol"]),
     ("config", &["protocol"]),
     ("service", &["protocol"]),
     ("history", &[]),
-    ("daemon", &["protocol", "wire", "storage", "config"]),
+    (
+        "daemon",
+        &["protocol", "wire", "storage", "config", "service"],
+    ),
+    ("embedded", &["protocol", "config", "service", "daemon"]),
     ("gateway", &["protocol", "config", "service", "daemon"]),
-    ("sim", &["protocol", "wire", "storage", "config", "history"]),
+    (
+        "sim",
+        &[
+            "protocol", "wire", "storage", "config", "service", "history",
+        ],
+    ),
     (
         "bench",
         &["protocol", "wire", "storage", "config", "history"],

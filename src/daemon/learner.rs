@@ -131,6 +131,8 @@ impl World<Learner> for Printer {
                 self.stuck += 1;
                 log::info!("no acceptor completes {instance}; asked the leader to repair it");
             }
+            // Only in a replica does anybody ask for these.
+            Event::Confirmed { .. } | Event::Own(_) | Event::Milestone { .. } => {}
         }
         Ok(())
     }

@@ -504,6 +504,16 @@ impl Process for Acceptor {
                 self.handle_request(from, spans, bytes as usize, everyone, out);
             }
             Message::Checkpointed { through } => self.handle_checkpointed(from, through),
+            Message::Confirm { nonce } if from.role == Role::Learner => {
+                let highest = match mutant(Mutant::ConfirmedByWatermark) {
+                    true => self.watermarks.highest().through,
+                    false => self.highest,
+                };
+                out.send(
+                    Address::Process(from),
+                    Message::Confirmed { nonce, highest },
+                );
+            }
             _ => {}
         }
     }

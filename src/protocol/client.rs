@@ -7,7 +7,9 @@
 //! again as it was cut. The room is a window over the receivers' socket buffers:
 //! the leader grants it ([`Message::Credit`]), loss halves it, success restores it.
 
+mod embedded;
 mod measures;
+mod round_trip;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use super::session::Sessions;
 use super::settings::Settings;
 use super::time::Time;
 use super::value::{Instance, Item, Payload, Run, Session};
+use round_trip::RoundTrip;
 
 /// A client.
 #[derive(Clone, Debug)]
@@ -120,9 +123,10 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When `me` is no client.
+    /// When `me` is neither a client nor a learner, which a replica is to others.
     pub fn new(me: ProcessId, settings: Settings, seed: u64, now: Time) -> Client {
-        assert_eq!(me.role, Role::Client, "{me} is no client");
+        let submits = matches!(me.role, Role::Client | Role::Learner);
+        assert!(submits, "{me} is no client");
         Client {
             jitter: Jitter::new(seed),
             session: Session {
@@ -521,45 +525,5 @@ impl Process for Client {
         .into_iter()
         .flatten()
         .min()
-    }
-}
-
-/// An estimate of the time from a submission to its acknowledgement (RFC 6298).
-#[derive(Clone, Debug)]
-struct RoundTrip {
-    smoothed: Option<Duration>,
-    variation: Duration,
-    initial: Duration,
-}
-
-impl RoundTrip {
-    fn new(initial: Duration) -> RoundTrip {
-        RoundTrip {
-            smoothed: None,
-            variation: Duration::ZERO,
-            initial,
-        }
-    }
-
-    fn sample(&mut self, measured: Duration) {
-        match self.smoothed {
-            None => {
-                self.smoothed = Some(measured);
-                self.variation = measured / 2;
-            }
-            Some(smoothed) => {
-                let error = smoothed.abs_diff(measured);
-                self.variation = self.variation * 3 / 4 + error / 4;
-                self.smoothed = Some(smoothed * 7 / 8 + measured / 8);
-            }
-        }
-    }
-
-    /// How long to wait before something counts as lost.
-    fn timeout(&self, settings: &Settings) -> Duration {
-        let estimate = self
-            .smoothed
-            .map_or(self.initial, |smoothed| smoothed + 4 * self.variation);
-        estimate.max(settings.repropose.0)
     }
 }

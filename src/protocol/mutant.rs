@@ -221,6 +221,18 @@ mutants! {
     /// A session that was forgotten begins again with its first value.
     OldSessionBegunAgain = "F4",
 
+    // Reads.
+    /// Reads join a round that is under way already.
+    RoundJoinedLate = "C4",
+    /// An answer of an earlier round confirms this one.
+    OldConfirmationCounts = "C4",
+    /// One acceptor confirms a round.
+    OneConfirmationEnough = "C4",
+    /// A read is answered as soon as its round is over, whatever is applied by then.
+    ReadBeforeApplied = "C4",
+    /// Acceptors confirm what they know to be decided, not what they voted for.
+    ConfirmedByWatermark = "F5",
+
     // Acknowledgements and clients.
     /// Values are acknowledged when they are proposed.
     AcknowledgedTooSoon = "C5",

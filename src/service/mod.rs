@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub mod kv;
+pub mod replica;
 
 /// A place in the total order, from 1. A command has one, and so has everything
 /// that it changed.

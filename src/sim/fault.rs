@@ -296,7 +296,12 @@ impl Faults {
                 let role = self
                     .random
                     .pick(&[Role::Proposer, Role::Learner, Role::Client]);
-                let first = self.random.pick(&cluster.nodes_of(role));
+                let nodes = cluster.nodes_of(role);
+                // A service has users, and no clients.
+                if nodes.is_empty() {
+                    return Ok(None);
+                }
+                let first = self.random.pick(&nodes);
                 let id = cluster.nodes()[first].who.id;
                 let twins = names(cluster).iter().filter(|name| name.twin > 0).count();
                 if twins < Self::MOST_TWINS {

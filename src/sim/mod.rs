@@ -38,6 +38,7 @@ pub mod sight;
 pub mod stray;
 pub mod terms;
 pub mod trace;
+pub mod users;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -254,6 +255,7 @@ fn live(seed: u64, plan: &Plan, cluster: &mut Cluster) -> Result<Duration, Broke
 fn conclude(cluster: &Cluster) -> Result<(), Broken> {
     cluster.rehearse_all().map_err(safety)?;
     cluster.check_bounds().map_err(safety)?;
+    cluster.check_users().map_err(safety)?;
     cluster.checker().conclude().map_err(safety)
 }
 

@@ -9,14 +9,19 @@ use super::check::Delivered;
 use super::disk::Disk;
 use super::history::Parcel;
 use super::name::Name;
+use super::users::Shelf;
 use crate::protocol::Instance;
 use crate::protocol::acceptor::Acceptor;
 use crate::protocol::client::{self, Client};
 use crate::protocol::learner::{self, Learner};
 use crate::protocol::proposer::{self, Proposer};
 use crate::protocol::{
-    Address, Ballot, Found, Lookup, Message, Outbox, Output, Process, ProcessId, Record, Role, Time,
+    Address, Ballot, Delivery, Found, Lookup, Message, Outbox, Output, Process, ProcessId, Record,
+    Role, Time,
 };
+use crate::service::Place;
+use crate::service::kv::Store;
+use crate::service::replica::{self, Replica, Wanted};
 
 /// A role of the protocol, whichever it is.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub enum Machine {
     Acceptor(Acceptor),
     /// Delivers.
     Learner(Learner),
+    /// Delivers to a store, and lets it be asked.
+    Replica(Box<Replica<Store, u64>>),
 }
 
 /// What the world hands a role.
@@ -42,6 +49,8 @@ pub enum Input {
     Finish,
     /// What the disk has.
     Found(Found),
+    /// What a shelf has of a checkpoint.
+    Part(replica::Found),
     /// Whether a learner may hand values on.
     Open(bool),
 }
@@ -61,6 +70,14 @@ pub enum Effect {
     Acknowledged(u64),
     /// A client's session was dropped; the outcome of so many values is unknown.
     Evicted(u64),
+    /// A replica sends another one a part of its checkpoint.
+    Wanted(Wanted),
+    /// A replica cannot go on from the log, which is forgotten from here on.
+    Behind(Instance),
+    /// A replica has taken another one's checkpoint over, and keeps it.
+    Restored(Place, Instance, Bytes),
+    /// A replica ends, for its state is not what the others have.
+    Diverged(Instance),
     /// A learner ended because this instance is forgotten.
     Lost(Instance),
     /// A proposer leads in this ballot.
@@ -97,6 +114,25 @@ impl Machine {
                     drive(learner, now, input, effects, learned);
                 }
             }
+            Machine::Replica(replica) => {
+                let mut out = Outbox::new();
+                match input {
+                    Input::Message(from, message) => {
+                        replica.handle_message(now, from, message, &mut out);
+                    }
+                    Input::Timeout => replica.handle_timeout(now, &mut out),
+                    Input::Finish => replica.finish_turn(now, &mut out),
+                    Input::Part(found) => replica.handle_found(now, found, &mut out),
+                    Input::Found(_) | Input::Open(_) => {}
+                }
+                for output in out.drain() {
+                    match output {
+                        Output::Send { to, message } => effects.push(Effect::Send(to, message)),
+                        Output::Lookup(lookup) => match lookup {},
+                        Output::Event(event) => effects.extend(replicated(event)),
+                    }
+                }
+            }
         }
     }
 
@@ -107,6 +143,7 @@ impl Machine {
             Machine::Proposer(proposer) => proposer.next_timeout(),
             Machine::Acceptor(acceptor) => acceptor.next_timeout(),
             Machine::Learner(learner) => learner.next_timeout(),
+            Machine::Replica(replica) => replica.next_timeout(),
         }
     }
 
@@ -117,6 +154,7 @@ impl Machine {
             Machine::Proposer(proposer) => format!("{proposer:?}"),
             Machine::Acceptor(acceptor) => format!("{acceptor:?}"),
             Machine::Learner(learner) => format!("{learner:?}"),
+            Machine::Replica(replica) => format!("{replica:?}"),
         };
         cut_bytes(&words)
     }
@@ -155,17 +193,41 @@ fn cut_bytes(words: &str) -> String {
 /// A learner's event, as far as it matters here.
 fn learned(event: learner::Event) -> Option<Effect> {
     match event {
-        learner::Event::Delivered(delivery) => Some(Effect::Delivered(
-            delivery.position,
-            Delivered {
-                instance: delivery.instance,
-                session: delivery.session,
-                number: delivery.number,
-                value: delivery.value,
-            },
-        )),
+        learner::Event::Delivered(delivery) => Some(delivered(delivery)),
         learner::Event::Lost { instance } => Some(Effect::Lost(instance)),
-        learner::Event::Requested { .. } | learner::Event::Stuck { .. } => None,
+        learner::Event::Requested { .. }
+        | learner::Event::Stuck { .. }
+        | learner::Event::Confirmed { .. }
+        | learner::Event::Own(_)
+        | learner::Event::Milestone { .. } => None,
+    }
+}
+
+fn delivered(delivery: Delivery) -> Effect {
+    Effect::Delivered(
+        delivery.position,
+        Delivered {
+            instance: delivery.instance,
+            session: delivery.session,
+            number: delivery.number,
+            value: delivery.value,
+        },
+    )
+}
+
+/// A replica's event, as far as it matters here.
+fn replicated(event: replica::Event) -> Option<Effect> {
+    match event {
+        replica::Event::Applied(delivery) => Some(delivered(delivery)),
+        replica::Event::Behind { instance } => Some(Effect::Behind(instance)),
+        replica::Event::Restored {
+            through,
+            place,
+            content,
+        } => Some(Effect::Restored(place, through, content)),
+        replica::Event::Diverged { instance, .. } => Some(Effect::Diverged(instance)),
+        replica::Event::Wanted(wanted) => Some(Effect::Wanted(wanted)),
+        replica::Event::Standing { .. } => None,
     }
 }
 
@@ -191,7 +253,7 @@ fn drive<P>(
         Input::Timeout => role.handle_timeout(now, &mut out),
         Input::Finish => role.finish_turn(now, &mut out),
         Input::Found(found) => role.handle_found(now, found, &mut out),
-        Input::Open(_) => {}
+        Input::Open(_) | Input::Part(_) => {}
     }
     gather(&mut out, effects, event);
 }
@@ -404,6 +466,8 @@ pub struct Node {
     pub checkpoint: Instance,
     /// What a client has still to submit, each from a time on.
     pub to_submit: VecDeque<(Time, Bytes)>,
+    /// A replica's checkpoints.
+    pub shelf: Shelf,
 }
 
 impl Node {

@@ -13,6 +13,7 @@ use super::fault::FaultOptions;
 use super::network::NetworkOptions;
 use super::random::Random;
 use super::scenario::SETTINGS;
+use super::users::ServiceOptions;
 use crate::protocol::{AcceptorSet, Membership, ReplicaSet, Settings, Time};
 
 /// All that is drawn from a seed before the run.
@@ -58,9 +59,17 @@ impl Plan {
         if past.chance(0.4) {
             cluster.history = past.pick(&[1, 500, 2_000, 20_000]);
         }
+        if let Some(service) = service(&mut Random::new(seed, "service")) {
+            // Its users are the clients.
+            cluster.service = Some(service);
+            cluster.clients = 0;
+            cluster.learners = 3;
+            cluster.history = usize::MAX;
+        }
         fit(&mut cluster);
         let mut kept = Random::new(seed, "replicas");
-        if kept.chance(0.25) {
+        let share = if cluster.service.is_some() { 0.6 } else { 0.25 };
+        if kept.chance(share) {
             replicate(&mut kept, &mut cluster);
         }
         let work = work(&mut random, &cluster, trouble);
@@ -99,6 +108,9 @@ impl fmt::Display for Plan {
             .map(|setting| format!("{} {}", setting.key, setting.value(cluster)))
             .collect();
         writeln!(f, "set: {}", set.join(", "))?;
+        if let Some(service) = &cluster.service {
+            writeln!(f, "learners are replicas: {service:?}")?;
+        }
         write!(f, "for {:?}: {}", self.trouble, self.faults)?;
         match (self.late_learner, self.late_and_quiet) {
             (false, _) => Ok(()),
@@ -154,16 +166,35 @@ fn cluster(random: &mut Random) -> ClusterOptions {
         sync_failure: if random.chance(0.1) { 0.003 } else { 0.0 },
         slow_reads: random.chance(0.3),
         start: random.pick(&[Duration::ZERO, Duration::from_millis(500)]),
+        service: None,
         settings,
     }
 }
 
 /// Some learners count as replicas, and acceptors forget what most of them have.
 fn replicate(random: &mut Random, cluster: &mut ClusterOptions) {
-    let count = random.between(1, u64::from(cluster.learners) + 1);
+    let mut count = random.between(1, u64::from(cluster.learners) + 1);
+    if cluster.service.is_some() {
+        // One of them may lose its disk.
+        count = u64::from(cluster.learners);
+    }
     cluster.settings.replicas = ReplicaSet::first(count as u16);
     cluster.settings.trim_step = random.pick(&[1, 1, 4, 16]);
     cluster.checkpoint = random.pick(&[1, 3, 10]);
+}
+
+/// In some runs learners are replicas of a store.
+fn service(random: &mut Random) -> Option<ServiceOptions> {
+    random.chance(0.25).then(|| ServiceOptions {
+        users: random.pick(&[1, 3, 6, 8]),
+        questions: random.pick(&[10, 40, 100]),
+        keys: random.pick(&[1, 1, 2, 5]),
+        leisure: Duration::from_millis(random.pick(&[0, 5, 50, 200])),
+        checkpoint: random.pick(&[1, 200, 1_000, 4_000]),
+        keeping: Duration::from_millis(random.pick(&[0, 5, 200, 2_000])),
+        ignorance: Duration::from_millis(random.pick(&[0, 0, 30, 300, 1_000])),
+        amnesia: random.pick(&[0.0, 0.3, 1.0]),
+    })
 }
 
 fn network(random: &mut Random) -> NetworkOptions {

@@ -78,6 +78,11 @@ pub const FAULTS: &[FaultClass] = &[
         plan.cluster.settings.lifetime = Settings::LIFETIME;
         plan.cluster.settings.sessions = Settings::MAX_SESSIONS;
     }),
+    class("replicas", |plan| {
+        if let Some(service) = &mut plan.cluster.service {
+            (service.ignorance, service.amnesia) = (Duration::ZERO, 0.0);
+        }
+    }),
     class("trim", |plan| {
         plan.cluster.settings.replicas = ReplicaSet::EMPTY;
     }),
@@ -112,6 +117,10 @@ impl Terms {
             learners,
             clients,
         } = self.roles;
+        // Replicas come three at a time, and their users are no clients.
+        if (learners.is_some() || clients.is_some()) && options.service.take().is_some() {
+            options.clients = 2;
+        }
         options.proposers = proposers.unwrap_or(options.proposers);
         options.learners = learners.unwrap_or(options.learners);
         options.clients = clients.unwrap_or(options.clients);

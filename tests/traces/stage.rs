@@ -568,6 +568,13 @@ impl Event for learner::Event {
             learner::Event::Requested { instances } => format!("event requests {instances}"),
             learner::Event::Stuck { instance } => format!("event stuck {instance}"),
             learner::Event::Lost { instance } => format!("event lost {instance}"),
+            learner::Event::Confirmed { round, through } => {
+                format!("event confirmed {round} through {through}")
+            }
+            learner::Event::Own(progress) => {
+                format!("event own {} {}", progress.session, progress.last)
+            }
+            learner::Event::Milestone { instance, .. } => format!("event milestone {instance}"),
         }
     }
 }

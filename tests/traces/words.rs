@@ -287,6 +287,40 @@ impl<'a> Reader<'a> {
             "listening" => Message::Listening {
                 buffer: self.buffer()?,
             },
+            "confirm" => Message::Confirm {
+                nonce: hexadecimal(&self.word()?)?,
+            },
+            "confirmed" => Message::Confirmed {
+                nonce: hexadecimal(&self.word()?)?,
+                highest: Instance(self.after("highest")?),
+            },
+            "digest" => Message::Digest {
+                instance: Instance(number(&self.word()?)?),
+                digest: hexadecimal(&self.word()?)?,
+            },
+            "behind" => Message::Behind {
+                delivered: Instance(self.after("delivered")?),
+            },
+            "offer" => Message::Offer {
+                through: Instance(self.after("through")?),
+                length: bytes(&self.word()?)?.into(),
+                checksum: hexadecimal(&self.word()?)? as u32,
+            },
+            "fetch" => Message::Fetch {
+                through: Instance(self.after("through")?),
+                offset: self.after("from")?,
+                bytes: bytes(&self.word()?)?,
+            },
+            "piece" => {
+                let through = Instance(self.after("through")?);
+                let offset = self.after("from")?;
+                self.size();
+                Message::Piece {
+                    through,
+                    offset,
+                    bytes: Payload::default(),
+                }
+            }
             _ => return Err(format!("no message is called {name:?}")),
         })
     }
@@ -530,6 +564,11 @@ fn number(word: &str) -> Read<u64> {
     digits.parse().map_err(|_| format!("no number: {word:?}"))
 }
 
+/// A number in the digits of hexadecimal.
+fn hexadecimal(word: &str) -> Read<u64> {
+    u64::from_str_radix(word, 16).map_err(|_| format!("no number: {word:?}"))
+}
+
 /// A number of bytes.
 fn bytes(word: &str) -> Read<u32> {
     word.strip_suffix('B')
@@ -597,6 +636,13 @@ fn every_message_is_read_as_it_is_said() {
         "listening buffer 425984B",
         "forgotten through #300",
         "checkpointed through #300",
+        "confirm 0123456789abcdef",
+        "confirmed 0123456789abcdef highest #305",
+        "digest #1024 fedcba9876543210",
+        "behind delivered #300",
+        "offer through #300 1048576B 89abcdef",
+        "fetch through #300 from 65536 262144B",
+        "piece through #300 from 65536 5B: \"piece\"",
     ];
     let mut names = std::collections::BTreeSet::new();
     for words in said {

@@ -246,7 +246,12 @@ fn cut_down(failed: &[Violation], terms: &Terms, options: &Options) -> anyhow::R
     let mut best: Option<Shrunk> = None;
     for violation in failed.iter().take(MOST) {
         let seed = violation.seed;
-        match shrink::shrink(seed, &Plan::with(seed, terms)) {
+        let plan = Plan::with(seed, terms);
+        if plan.cluster.service.is_some() {
+            eprintln!("seed {seed} has replicas with users, of which no scenario tells");
+            continue;
+        }
+        match shrink::shrink(seed, &plan) {
             None => {
                 eprintln!("seed {seed}, told as a scenario, does not fail: a finding of its own")
             }

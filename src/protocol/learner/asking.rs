@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::{Event, Learner};
 use crate::protocol::mutant::{Mutant, mutant};
-use crate::protocol::{Address, Instance, Message, Outbox, ProcessId, Role, Span, Time};
+use crate::protocol::{
+    AcceptorSet, Address, Instance, Message, Outbox, ProcessId, Role, Span, Time,
+};
 
 /// When and whom to ask.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,11 +137,16 @@ impl Learner {
     }
 
     /// Whether too few acceptors have the next instance for anybody to get it:
-    /// a repair takes a quorum that knows what was voted for.
+    /// a repair takes a quorum that knows what was voted for. A replica does not
+    /// wait for that: where one acceptor has forgotten, most replicas have it in a
+    /// checkpoint, and acceptors that have not may be out of reach.
     fn is_lost(&self) -> bool {
         let forgotten = self.asking.forgotten.iter();
         let gone = forgotten.filter(|&(_, through)| *through > self.delivered);
-        let gone = gone.map(|(&acceptor, _)| acceptor).collect();
+        let gone: AcceptorSet = gone.map(|(&acceptor, _)| acceptor).collect();
+        if self.embedded.is_some() && !gone.is_empty() {
+            return true;
+        }
         self.settings.membership.is_quorum(gone) || mutant(Mutant::LostTooSoon)
     }
 

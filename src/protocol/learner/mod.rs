@@ -14,6 +14,8 @@
 
 mod acknowledging;
 mod asking;
+mod confirming;
+mod embedded;
 mod following;
 mod measures;
 mod tally;
@@ -36,6 +38,8 @@ use super::value::{Instance, Run, runs};
 use super::watermarks::Watermarks;
 use acknowledging::Acknowledging;
 use asking::Asking;
+use confirming::Confirming;
+use embedded::Embedded;
 use following::Following;
 use tally::Tally;
 
@@ -66,6 +70,9 @@ pub struct Learner {
     asking: Asking,
     acknowledging: Acknowledging,
     following: Following,
+    confirming: Confirming,
+    /// What only a learner inside of a replica does.
+    embedded: Option<Embedded>,
 }
 
 /// What a learner reports.
@@ -88,6 +95,23 @@ pub enum Event {
     Lost {
         /// Which.
         instance: Instance,
+    },
+    /// A quorum has said how far it has voted, see [`Learner::confirm`]. Whatever
+    /// was chosen before the round began lies at or below `through`.
+    Confirmed {
+        /// The number of the round.
+        round: u64,
+        /// The highest instance that any of the quorum has voted for.
+        through: Instance,
+    },
+    /// The session of this learner's own client has come so far, or was refused.
+    Own(Progress),
+    /// An instance at which replicas compare their states was applied.
+    Milestone {
+        /// Which.
+        instance: Instance,
+        /// The digest of the sessions there.
+        sessions: u64,
     },
 }
 
@@ -138,6 +162,8 @@ impl Learner {
             },
             acknowledging: Acknowledging::default(),
             following: Following::default(),
+            confirming: Confirming::default(),
+            embedded: None,
             settings,
         }
     }
@@ -278,9 +304,10 @@ impl Learner {
                 if let Some(progress) = progress
                     && !(again && mutant(Mutant::AcknowledgedOnce))
                 {
-                    self.acknowledging.touch(progress);
+                    self.tell(progress, out);
                 }
             }
+            self.mark(instance, out);
         }
         if !self.open || !self.is_behind() {
             self.asking.at = None;
@@ -452,6 +479,9 @@ impl Process for Learner {
             (Role::Acceptor, Message::Forgotten { through }) if self.roster.admits(from) => {
                 self.note_forgotten(from, through);
             }
+            (Role::Acceptor, Message::Confirmed { nonce, highest }) if self.roster.admits(from) => {
+                self.handle_confirmed(now, from, nonce, highest, out);
+            }
             (
                 Role::Learner,
                 Message::Request {
@@ -490,6 +520,7 @@ impl Process for Learner {
         if self.asking.check_at <= now {
             self.check(now, out);
         }
+        self.ask_round(now, out);
         let overdue = self.acknowledging.overdue(now);
         self.acknowledge(overdue, out);
     }
@@ -505,7 +536,11 @@ impl Process for Learner {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        let asking = [self.asking.at, self.acknowledging.next_timeout()];
+        let asking = [
+            self.asking.at,
+            self.acknowledging.next_timeout(),
+            self.confirming.next_timeout(),
+        ];
         asking
             .into_iter()
             .flatten()

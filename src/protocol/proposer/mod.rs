@@ -398,7 +398,8 @@ impl Process for Proposer {
     ) {
         self.now = now;
         match (from.role, message) {
-            (Role::Client, Message::Submit { acknowledged, run }) => {
+            // A learner that submits is a replica.
+            (Role::Client | Role::Learner, Message::Submit { acknowledged, run }) => {
                 let plausible = run.count > 0
                     && (1..Run::MAX_NUMBER).contains(&run.first)
                     && acknowledged < Run::MAX_NUMBER
@@ -412,7 +413,9 @@ impl Process for Proposer {
                 self.submissions.add(now, leading, from, acknowledged, run);
                 self.credit_due |= clients != self.submissions.clients();
             }
-            (Role::Client, Message::Inquire { .. }) => self.credit_due = true,
+            (Role::Client | Role::Learner, Message::Inquire { .. }) => {
+                self.credit_due = true;
+            }
             (
                 Role::Acceptor,
                 Message::Promise {

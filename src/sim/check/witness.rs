@@ -109,6 +109,18 @@ impl Checker {
         }
     }
 
+    /// A replica looks for a checkpoint: some acceptor must have said that it has
+    /// forgotten what it needs.
+    pub fn behind(&self, replica: ProcessId, instance: Instance) -> Finding {
+        let mut acceptors = self.acceptors.values();
+        match acceptors.any(|witness| witness.forgotten >= instance) {
+            true => Ok(()),
+            false => Err(format!(
+                "{replica} looks for a checkpoint for want of {instance}, which nobody has forgotten"
+            )),
+        }
+    }
+
     /// A vote is for what the ballot's owner proposed.
     pub(super) fn check_proposed(&self, acceptor: u16, vote: &Vote) -> Finding {
         match self.proposals.get(&(vote.instance, vote.ballot)) {

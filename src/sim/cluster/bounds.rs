@@ -24,6 +24,7 @@ impl Cluster {
                 Machine::Proposer(proposer) => proposer.measures(),
                 Machine::Acceptor(acceptor) => acceptor.measures(),
                 Machine::Learner(learner) => learner.measures(),
+                Machine::Replica(replica) => replica.measures(),
             };
             measures.push(Measure::new(
                 "messages that wait for a sync",

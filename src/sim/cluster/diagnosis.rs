@@ -55,6 +55,20 @@ impl Cluster {
                     self.who_voted(next)
                 )
             }
+            Machine::Replica(replica) => {
+                let next = replica.applied().next();
+                let (changes, reads) = replica.waiting();
+                format!(
+                    "{} has applied {} of {} commands and lacks {next}, {}; {changes} changes and \
+                     {reads} reads wait, quorum {}, checkpoint {:?}",
+                    node.name,
+                    self.delivered(index),
+                    self.checker.log().len(),
+                    self.who_voted(next),
+                    replica.is_sound(),
+                    replica.checkpoint(),
+                )
+            }
             _ => node.name.to_string(),
         }
     }

@@ -65,6 +65,7 @@ impl Cluster {
         node.held.clear();
         node.inbox = Inbox::new(self.options.buffer);
         node.heard.clear();
+        node.shelf.crash();
         self.ports.remove(&node.port);
         if let Some(struck) = struck {
             self.strike(struck);
@@ -154,6 +155,7 @@ impl Cluster {
         }
         self.checker.restarted(me);
         self.note(format!("{} starts", self.nodes[index].name));
+        self.recover_replica(index)?;
         self.plan_turn(index, self.now);
         Ok(())
     }
@@ -235,6 +237,7 @@ impl Cluster {
     pub fn calm(&mut self, network: NetworkOptions) {
         self.network.mend();
         self.set_network(network);
+        self.inform_replicas();
         self.options.sync_failure = 0.0;
         // Nor does a sync fail that has begun already.
         let queue = std::mem::take(&mut self.queue);

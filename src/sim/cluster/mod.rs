@@ -15,6 +15,7 @@ mod perform;
 mod queue;
 mod record;
 mod replica;
+mod serving;
 mod standing;
 mod stray;
 mod transit;
@@ -36,11 +37,14 @@ use super::node::{Clock, Inbox, Input, Machine, Node, State};
 use super::random::Random;
 use super::sight::Sight;
 use super::trace::Trace;
+use super::users::{Shelf, Users};
 use crate::protocol::acceptor::{self, Acceptor};
 use crate::protocol::client::Client;
 use crate::protocol::learner::Learner;
 use crate::protocol::proposer::Proposer;
 use crate::protocol::{Instance, Message, ProcessId, Role, Time};
+use crate::service::kv::Store;
+use crate::service::replica::Replica;
 use crate::storage::segment::Identity;
 use crate::wire::Scope;
 
@@ -70,6 +74,8 @@ pub struct Cluster {
     samples: Option<Samples>,
     filters: Vec<Filter>,
     checker: Checker,
+    /// Those who use the service, if there is one.
+    users: Option<Box<Users>>,
     trace: Trace,
     /// What was sent, only when somebody asked for it.
     sent: Option<Vec<(ProcessId, Message)>>,
@@ -112,6 +118,9 @@ impl Cluster {
                 Some(_) => Checker::new(&options.settings).on_disks(),
                 None => Checker::new(&options.settings),
             },
+            users: options
+                .service
+                .map(|service| Users::new(seed, service, options.learners)),
             trace: Trace::new(scope, aloud),
             sent: None,
             history: None,
@@ -137,6 +146,7 @@ impl Cluster {
         for id in 1..=cluster.options.learners {
             cluster.add(Role::Learner, id);
         }
+        cluster.checker.set_anonymous(cluster.users.is_some());
         for id in 1..=cluster.options.clients {
             cluster.add(Role::Client, id);
         }
@@ -192,6 +202,7 @@ impl Cluster {
             held: VecDeque::new(),
             checkpoint: Instance::ZERO,
             to_submit: VecDeque::new(),
+            shelf: Shelf::default(),
         };
         node.rename();
         self.nodes.push(node);
@@ -232,7 +243,15 @@ impl Cluster {
         match me.role {
             Role::Client => Machine::Client(Client::new(me, settings, seed, now)),
             Role::Proposer => Machine::Proposer(Proposer::new(me, settings, seed, buffer, now)),
-            Role::Learner => Machine::Learner(Learner::new(me, settings, seed, buffer, now)),
+            Role::Learner => match self.options.service {
+                None => Machine::Learner(Learner::new(me, settings, seed, buffer, now)),
+                Some(service) => {
+                    let options = service.replica();
+                    let store = Store::default();
+                    let replica = Replica::new(me, settings, options, store, seed, buffer, now);
+                    Machine::Replica(Box::new(replica))
+                }
+            },
             Role::Acceptor => Machine::Acceptor(self.acceptor(me)),
         }
     }

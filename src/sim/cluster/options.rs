@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::protocol::Settings;
 use crate::sim::chance::{Chance, STEADY};
 use crate::sim::network::NetworkOptions;
+use crate::sim::users::ServiceOptions;
 
 /// What a simulated cluster is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,8 @@ pub struct ClusterOptions {
     pub slow_reads: bool,
     /// Processes start within this time.
     pub start: Duration,
+    /// Learners are replicas of a store, and these are its users.
+    pub service: Option<ServiceOptions>,
 }
 
 impl ClusterOptions {
@@ -68,6 +71,7 @@ impl ClusterOptions {
             sync_failure: 0.0,
             slow_reads: false,
             start: Duration::ZERO,
+            service: None,
         }
     }
 

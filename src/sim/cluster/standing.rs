@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use crate::protocol::Role;
-use crate::sim::node::Machine;
+use crate::sim::node::{Machine, Node};
 
 impl Cluster {
     /// Whether a client has submitted all its values and knows them delivered: by
@@ -28,6 +28,7 @@ impl Cluster {
     /// whole log.
     pub fn is_complete(&self) -> bool {
         self.checker.chosen_through() == self.checker.chosen_last()
+            && (self.users.as_ref().is_none_or(|users| users.are_done()) || self.nobody_follows())
             && (0..self.nodes.len()).all(|index| self.is_finished(index))
     }
 
@@ -47,10 +48,20 @@ impl Cluster {
     /// Whether a learner needs what too few acceptors remember that run. No
     /// promise covers it: volatile acceptors forget what is old.
     fn is_out_of_reach(&self, index: usize) -> bool {
-        let Machine::Learner(learner) = &self.nodes[index].machine else {
-            return false;
+        let next = match &self.nodes[index].machine {
+            Machine::Learner(learner) => learner.delivered().next(),
+            Machine::Replica(replica) => replica.applied().next(),
+            _ => return false,
         };
-        let next = learner.delivered().next();
+        // A replica can get a checkpoint from another one.
+        let ahead = |node: &Node| match &node.machine {
+            Machine::Replica(replica) => replica.applied() >= next,
+            _ => false,
+        };
+        let mut running = self.nodes.iter().filter(|node| node.is_running());
+        if matches!(self.nodes[index].machine, Machine::Replica(_)) && running.any(ahead) {
+            return false;
+        }
         let remembers = |&acceptor: &usize| {
             let node = &self.nodes[acceptor];
             let forgotten = match &node.machine {

@@ -137,6 +137,7 @@ impl Cluster {
         let known = match &self.nodes[receiver].machine {
             Machine::Proposer(proposer) => proposer.acceptor(author.id),
             Machine::Learner(learner) => learner.acceptor(author.id),
+            Machine::Replica(replica) => replica.acceptor(author.id),
             Machine::Client(_) | Machine::Acceptor(_) => Some(author),
         };
         known == Some(author)

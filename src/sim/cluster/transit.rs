@@ -161,6 +161,11 @@ impl Cluster {
                     Meddling::Repeat(after) => again = Some(after),
                 }
             }
+            later += self.is_kept_waiting(self.nodes[receiver].me, message);
+            if self.is_kept_from(self.nodes[receiver].me, message) {
+                self.strike("kept ignorant");
+                lost = true;
+            }
             let parcel = self.record_leave(&sent, receiver, false);
             if lost {
                 self.record_parcel(receiver, &parcel, |parcel| {

@@ -66,6 +66,7 @@ impl Cluster {
             self.chance.cut_short(turn, taken);
         }
         self.feed(index);
+        self.serve(index)?;
         let node = &mut self.nodes[index];
         if node.machine.next_timeout().is_some_and(|due| due <= local) {
             node.machine.take(local, Input::Timeout, &mut effects);
@@ -188,6 +189,32 @@ impl Cluster {
                         self.strike("client evicted");
                         return self.kill(index);
                     }
+                }
+                Effect::Wanted(wanted) => {
+                    let node = &mut self.nodes[index];
+                    let found = node.shelf.read(wanted);
+                    let local = node.clock.shows(self.now);
+                    let mut more = Vec::new();
+                    node.machine.take(local, Input::Part(found), &mut more);
+                    effects.extend(more);
+                }
+                Effect::Behind(instance) => {
+                    self.note(format!(
+                        "{} lacks {instance}, which is forgotten",
+                        self.nodes[index].name
+                    ));
+                    self.checker.behind(me, instance)?;
+                    self.strike("replica behind what is remembered");
+                }
+                Effect::Restored(place, through, content) => {
+                    self.strike("checkpoint from another replica");
+                    self.restored(index, place, through, content)?;
+                }
+                Effect::Diverged(instance) => {
+                    let name = &self.nodes[index].name;
+                    return Err(format!(
+                        "{name} has another state than others behind {instance}"
+                    ));
                 }
                 Effect::Lost(instance) => {
                     self.note(format!(
@@ -322,6 +349,9 @@ impl Cluster {
             && client.wants_more()
         {
             next = Some(next.map_or(*at, |next| next.min(*at)));
+        }
+        if let Some(at) = self.user_at(index) {
+            next = Some(next.map_or(at, |next| next.min(at)));
         }
         if let Some(at) = next {
             self.plan_turn(index, at);

@@ -222,6 +222,8 @@ mod tests {
             (read.proposers, read.learners, read.clients) =
                 (drawn.proposers, drawn.learners, drawn.clients);
             read.settings.membership = drawn.settings.membership;
+            // A scenario has clients, and no service.
+            read.service = drawn.service;
             assert_eq!(format!("{read:?}"), format!("{drawn:?}"));
         }
     }

@@ -121,6 +121,11 @@ impl World {
                 Output::Event(Event::Stuck { instance } | Event::Lost { instance }) => {
                     assert!(instance > self.delivered);
                 }
+                Output::Event(
+                    Event::Confirmed { .. } | Event::Own(_) | Event::Milestone { .. },
+                ) => {
+                    panic!("nobody has asked for it")
+                }
                 Output::Send { message, .. } => match message {
                     Message::Acknowledge {
                         delivered: told, ..

@@ -39,7 +39,7 @@ impl Slow {
     pub fn let_go(&mut self, index: usize) {
         let (ticket, kind, bytes) = self.under_way.remove(index);
         let mut reply = bytes.clone();
-        if kind == Kind::Read {
+        if kind != Kind::Place {
             reply.clear();
             if self.store.read(&bytes, &mut reply) == Reading::NeedsPlace {
                 self.apply(&bytes, &mut reply);
@@ -69,11 +69,11 @@ impl BackEnd for Slow {
         for (other, other_kind, _) in self.under_way.iter().filter(of_the_same) {
             assert!(other.number < ticket.number, "a ticket was used twice");
             assert!(
-                kind == Kind::Read || *other_kind == Kind::Place,
+                kind != Kind::Place || *other_kind == Kind::Place,
                 "a change was submitted while a read was under way"
             );
             assert!(
-                kind == Kind::Place || *other_kind == Kind::Read,
+                kind == Kind::Place || *other_kind != Kind::Place,
                 "a read was submitted as one behind a change under way"
             );
         }

@@ -1,0 +1,296 @@
+//! What a replica does with what was delivered, and with what other replicas say.
+
+use bytes::Bytes;
+
+use super::comparing::Finding;
+use super::transfer::{Fetching, Progress};
+use super::{Event, Found, Kept, Replica, Verdict, Wanted, content};
+use crate::protocol::mutant::{Mutant, mutant};
+use crate::protocol::{
+    Address, Delivery, Instance, Message, Outbox, Payload, Process, ProcessId, Role, Time,
+};
+use crate::service::{Damaged, Place, Reading, StateMachine};
+
+impl<S: StateMachine, T> Replica<S, T> {
+    /// What a command weighs in the log beside its bytes, about.
+    const COMMAND_WEIGHT: u64 = 16;
+
+    /// How often acceptors are told of a checkpoint though it is not new: one that
+    /// was restarted has not heard, and datagrams get lost.
+    const RETELL: u32 = 5;
+
+    /// A command has its place.
+    pub(super) fn apply(&mut self, now: Time, delivery: Delivery, out: &mut Outbox<Self>) {
+        let own = delivery.session == self.client.session();
+        let from = self.answers.end();
+        let place = Place(delivery.position);
+        self.machine
+            .apply(place, &delivery.value, self.answers.buffer());
+        self.checkpoints.since += delivery.value.len() as u64 + Self::COMMAND_WEIGHT;
+        match own.then(|| self.changes.pop()).flatten() {
+            Some(ticket) => self.answers.reply(ticket, from),
+            None => self.answers.cut(from),
+        }
+        if own && self.standing.hear(now) {
+            out.event(Event::Standing { sound: true });
+        }
+        out.event(Event::Applied(delivery));
+    }
+
+    /// Answers reads that the state is recent enough for.
+    pub(super) fn release(&mut self, now: Time) {
+        let applied = match mutant(Mutant::ReadBeforeApplied) {
+            true => Instance(u64::MAX),
+            false => self.applied(),
+        };
+        for (ticket, question) in self.questions.release(applied, self.place()) {
+            self.answer(now, ticket, question);
+        }
+    }
+
+    /// Answers a read from the state as it is, or by a place of its own.
+    pub(super) fn answer(&mut self, now: Time, ticket: T, question: Bytes) {
+        let from = self.answers.end();
+        match self.machine.read(&question, self.answers.buffer()) {
+            Reading::Answered => self.answers.reply(ticket, from),
+            Reading::NeedsPlace => {
+                self.answers.cut(from);
+                self.submit(now, Some(ticket), question);
+            }
+        }
+    }
+
+    /// A milestone was passed.
+    pub(super) fn pass_milestone(
+        &mut self,
+        instance: Instance,
+        sessions: u64,
+        out: &mut Outbox<Self>,
+    ) {
+        let digest = self.machine.digest().rotate_left(1) ^ sessions;
+        out.send(
+            Address::Group(Role::Learner),
+            Message::Digest { instance, digest },
+        );
+        let finding = self.comparing.pass(instance, digest);
+        self.judge(instance, finding, out);
+    }
+
+    fn judge(&self, instance: Instance, finding: Option<Finding>, out: &mut Outbox<Self>) {
+        match finding {
+            None => {}
+            Some(Finding::Others(against)) => log::error!(
+                "replicas {against:?} had another state than the rest behind {instance}: they \
+                 must end (exit status 10 says that they found it out themselves), and their \
+                 checkpoints must not be used again"
+            ),
+            Some(Finding::Myself { mine, against }) => out.event(Event::Diverged {
+                instance,
+                mine,
+                against,
+            }),
+        }
+    }
+
+    /// Another replica says something.
+    pub(super) fn hear_replica(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        message: Message,
+        out: &mut Outbox<Self>,
+    ) {
+        match message {
+            Message::Digest { instance, digest } if from.id != self.me.id => {
+                let finding = self.comparing.hear(instance, from.id, digest);
+                self.judge(instance, finding, out);
+            }
+            Message::Behind { delivered } => {
+                match self.checkpoints.kept {
+                    Some(kept) if kept.through > delivered => self.offer(from, kept, out),
+                    _ => self.checkpoints.called_for = self.applied() > delivered,
+                };
+            }
+            Message::Offer {
+                through,
+                length,
+                checksum,
+            } => {
+                let kept = Kept {
+                    through,
+                    length,
+                    checksum,
+                };
+                let delivered = self.applied();
+                if let Some(fetching) = &mut self.fetching {
+                    fetching.consider(now, from, kept, delivered);
+                }
+            }
+            Message::Fetch {
+                through,
+                offset,
+                bytes,
+            } => out.event(Event::Wanted(Wanted {
+                to: from,
+                through,
+                offset,
+                bytes: bytes.min(Fetching::WINDOW as u32),
+            })),
+            Message::Piece {
+                through,
+                offset,
+                bytes,
+            } => self.take_piece(now, from, through, offset, bytes.bytes(), out),
+            _ => {}
+        }
+    }
+
+    fn offer(&self, to: ProcessId, kept: Kept, out: &mut Outbox<Self>) {
+        out.send(
+            Address::Process(to),
+            Message::Offer {
+                through: kept.through,
+                length: kept.length,
+                checksum: kept.checksum,
+            },
+        );
+    }
+
+    /// Sends what was read of a checkpoint, or says that there is another one now.
+    pub(super) fn send_pieces(&mut self, found: Found, out: &mut Outbox<Self>) {
+        let Wanted {
+            to,
+            through,
+            offset,
+            ..
+        } = found.wanted;
+        let Some(bytes) = found.bytes else {
+            if let Some(kept) = self.checkpoints.kept {
+                self.offer(to, kept, out);
+            }
+            return;
+        };
+        let mut rest = bytes;
+        let mut offset = offset;
+        while !rest.is_empty() {
+            let piece = rest.split_to(rest.len().min(self.settings.batch_limit()));
+            let length = piece.len() as u64;
+            out.send(
+                Address::Process(to),
+                Message::Piece {
+                    through,
+                    offset,
+                    bytes: Payload::new(piece),
+                },
+            );
+            offset += length;
+        }
+    }
+
+    /// The acceptors have forgotten what comes next.
+    pub(super) fn fall_behind(&mut self, now: Time, instance: Instance, out: &mut Outbox<Self>) {
+        if self.fetching.is_none() {
+            self.fetching = Some(Fetching::new(now, instance, self.buffer));
+            out.event(Event::Behind { instance });
+        }
+    }
+
+    pub(super) fn ask_for_checkpoint(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let delivered = self.applied();
+        self.fetching
+            .take_if(|fetching| fetching.is_idle(delivered));
+        let Some(fetching) = &mut self.fetching else {
+            return;
+        };
+        let repropose = self.settings.repropose;
+        let asked = fetching.ask(now, delivered, &mut self.jitter, repropose);
+        let Some((whom, message)) = asked else {
+            return;
+        };
+        let to = match whom {
+            Some(process) => Address::Process(process),
+            None => Address::Group(Role::Learner),
+        };
+        out.send(to, message);
+    }
+
+    fn take_piece(
+        &mut self,
+        now: Time,
+        from: ProcessId,
+        through: Instance,
+        offset: u64,
+        bytes: &Bytes,
+        out: &mut Outbox<Self>,
+    ) {
+        let Some(fetching) = &mut self.fetching else {
+            return;
+        };
+        let Progress::Complete(through, content) = fetching.take(now, from, through, offset, bytes)
+        else {
+            // The next window may be due at once.
+            return self.ask_for_checkpoint(now, out);
+        };
+        self.fetching = None;
+        if through <= self.applied() {
+            return;
+        }
+        match self.install(now, &content) {
+            Ok(through) => {
+                let place = self.restored;
+                out.event(Event::Restored {
+                    through,
+                    place,
+                    content,
+                });
+            }
+            Err(damaged) => log::error!(
+                "the checkpoint through {through} from {from} cannot be used: {damaged}"
+            ),
+        }
+    }
+
+    /// Takes over the state of a checkpoint.
+    pub(super) fn install(&mut self, now: Time, content: &[u8]) -> Result<Instance, Damaged> {
+        let (through, sessions) = content::restore(&mut self.machine, &self.settings, content)?;
+        // Own commands that are in there happened, and their replies are not.
+        let session = self.client.session();
+        let before = self.learner.sessions().progress(session);
+        let after = sessions.progress(session);
+        let sent = |progress: Option<crate::protocol::Progress>| {
+            progress.map_or(0, |progress| self.client.sent_through(progress.last))
+        };
+        self.restored = Place(sessions.position());
+        let passed = sent(after).saturating_sub(sent(before));
+        for ticket in self.changes.lose(passed) {
+            self.answers.none(ticket, Verdict::Indeterminate);
+        }
+        self.learner
+            .resume(now, through, sessions, &mut self.learned);
+        if let Some(progress) = after {
+            let message = Message::Acknowledge {
+                delivered: through,
+                sessions: vec![progress],
+            };
+            self.client
+                .handle_message(now, self.me, message, &mut self.submitted);
+        }
+        Ok(through)
+    }
+
+    /// Tells the acceptors how far the log is in a checkpoint.
+    pub(super) fn tell_checkpoint(&mut self, now: Time, out: &mut Outbox<Self>) {
+        if self.checkpoints.tell_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let catch_up = self.settings.catch_up * Self::RETELL;
+        self.checkpoints.tell_at = Some(now + self.jitter.between(catch_up / 2, catch_up));
+        if let Some(kept) = self.checkpoints.kept.filter(|_| self.options.durable) {
+            let through = kept.through;
+            out.send(
+                Address::Group(Role::Acceptor),
+                Message::Checkpointed { through },
+            );
+        }
+    }
+}

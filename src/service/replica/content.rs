@@ -1,0 +1,71 @@
+//! What a checkpoint holds: everything that a replica has from the log through an
+//! instance, and nothing else.
+//!
+//! ```text
+//! head (postcard: instance, length of the sessions) | sessions | state
+//! ```
+//!
+//! That the bytes are whole is the care of whoever keeps or sends them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{Instance, Sessions, Settings};
+use crate::service::{Damaged, Frozen, StateMachine};
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Head {
+    through: Instance,
+    sessions: u64,
+}
+
+/// A replica as it was behind an instance, to be written down by another thread.
+#[derive(Debug)]
+pub struct Snapshot<F> {
+    /// The last instance in it.
+    pub through: Instance,
+    sessions: Vec<u8>,
+    state: F,
+}
+
+impl<F: Frozen> Snapshot<F> {
+    pub(super) fn new(through: Instance, sessions: &Sessions, state: F) -> Snapshot<F> {
+        Snapshot {
+            through,
+            sessions: sessions.encode(),
+            state,
+        }
+    }
+
+    /// Writes the content of the checkpoint, in parts that come in order.
+    pub fn write(&self, part: &mut dyn FnMut(&[u8])) {
+        let head = Head {
+            through: self.through,
+            sessions: self.sessions.len() as u64,
+        };
+        part(&postcard::to_stdvec(&head).expect("memory can be written"));
+        part(&self.sessions);
+        self.state.write(part);
+    }
+}
+
+/// Takes the content of a checkpoint apart, and lets `machine` become its state.
+///
+/// # Errors
+///
+/// When it is none; then nothing has changed.
+pub(super) fn restore(
+    machine: &mut impl StateMachine,
+    settings: &Settings,
+    content: &[u8],
+) -> Result<(Instance, Sessions), Damaged> {
+    let (head, rest): (Head, &[u8]) =
+        postcard::take_from_bytes(content).map_err(|_| Damaged::Contradiction("its head"))?;
+    let length = usize::try_from(head.sessions).ok();
+    let (sessions, state) = length
+        .and_then(|length| rest.split_at_checked(length))
+        .ok_or(Damaged::Contradiction("the length of its sessions"))?;
+    let sessions =
+        Sessions::decode(settings, sessions).ok_or(Damaged::Contradiction("its sessions"))?;
+    machine.restore(state)?;
+    Ok((head.through, sessions))
+}
