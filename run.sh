@@ -15,6 +15,8 @@
 #   --durable            acceptors keep their votes on disk, under the run's own directory
 #   --faults SPEC        every process injects these faults, each with a seed of its own: drop=0.1,dup=0.01,seed=7
 #   --deadline S         give up S seconds after the clients' start (300)
+#   --kv                 no clients and no N: three replicas of a key-value store, on durable acceptors, until Ctrl-C
+#   --port P             they listen on 127.0.0.1 at P, P+1 and P+2 (7379)
 #   --conf FILE          start from this configuration (paxos.conf beside this script)
 #   --within COMMAND     start each process as COMMAND NAME PROGRAM …, where NAME is acceptor1, client2 and so on
 #
@@ -27,7 +29,7 @@ root=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 runs=${PAXCAST_RUNS:-$root/runs}
 base=$root/paxos.conf
 acceptors='' proposers=2 learners=2 clients=2 kill_acceptors=0 deadline=300
-kill_leader='' late='' durable='' faults='' within=() words=()
+kill_leader='' late='' durable='' faults='' kv='' port=7379 within=() words=()
 
 usage() {
     printf 'run.sh: %s\nTry ./run.sh 100, or ./run.sh --help.\n' "$1" >&2
@@ -54,17 +56,25 @@ while (($#)); do
         --kill-leader) kill_leader=yes ;;
         --late-learner) late=yes ;;
         --durable) durable=yes ;;
+        --kv) kv=yes durable=yes ;;
+        --port) whole "$1" "${2:-}" && port=$2 && shift ;;
         -h | --help) sed -n '2,/^set /{s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit ;;
         -*) usage "there is no option $1" ;;
         *) words+=("$1") ;;
     esac
     shift
 done
-((${#words[@]})) || usage 'how many values shall each client submit?'
-((${#words[@]} == 1)) ||
-    usage "expected one number, got \"${words[*]}\"; no project's name is needed here: ./run.sh ${words[-1]}"
-n=${words[0]}
-whole 'N, the values of each client,' "$n"
+if [[ -n $kv ]]; then
+    ((${#words[@]} == 0)) || usage "--kv has no clients and wants no number, not \"${words[*]}\""
+    learners=3 clients=0 n=0
+    ((port <= 65533)) || usage "--port $port leaves no room for three ports"
+else
+    ((${#words[@]})) || usage 'how many values shall each client submit?'
+    ((${#words[@]} == 1)) ||
+        usage "expected one number, got \"${words[*]}\"; no project's name is needed here: ./run.sh ${words[-1]}"
+    n=${words[0]}
+    whole 'N, the values of each client,' "$n"
+fi
 [[ -r $base ]] || usage "cannot read the configuration $base"
 
 # The acceptors that the configuration names, in its two ways to say so; three if it does not.
@@ -97,9 +107,10 @@ ln -s -- "${run##*/}" "$run/latest" && mv -T -- "$run/latest" "$runs/latest"
 conf=$run/paxos.conf
 {
     printf '# The configuration of one run, made by run.sh.\n'
-    sed -E 's/#.*//; s/[[:space:]]+$//; /^[[:space:]]*(cluster[[:space:]].*|data[[:space:]].*)?$/d' -- "$base"
+    sed -E 's/#.*//; s/[[:space:]]+$//; /^[[:space:]]*(cluster[[:space:]].*|data[[:space:]].*'"${kv:+|replica_ids[[:space:]].*}"')?$/d' -- "$base"
     printf 'cluster run-%s-%s-%s\n' "$time" "$$" "$RANDOM"
     [[ -z $durable ]] || printf 'data data\n'
+    [[ -z $kv ]] || printf 'replica_ids 1 2 3\n'
 } >"$conf"
 
 # If even this script is killed outright, the kernel ends what it started.
@@ -123,6 +134,9 @@ say() {
 
 # launch NAME ROLE [ARGUMENT…]: becomes that role.
 launch() {
+    if [[ $2 == kv ]]; then
+        exec "${guard[@]}" "${within[@]}" ${within:+"$1"} "${PAXCAST_BIN:-$root/target/release}/paxcast" "${@:2}"
+    fi
     exec "${guard[@]}" "${within[@]}" ${within:+"$1"} "$root/$2.sh" "${@:3}"
 }
 
@@ -266,13 +280,15 @@ await_ready "${names[@]}"
 say acceptors "$acceptors of ${#ids[@]} ready"
 
 in_time=()
-for ((id = 1; id <= learners; id++)); do
+for ((id = 1; id <= (clients ? learners : 0); id++)); do
     [[ -z $late || $id -lt $learners ]] || break
     start learner "$id" </dev/null >"$run/learn$id"
     in_time+=("learner$id")
 done
-await_ready "${in_time[@]}"
-say learners "${#in_time[@]} of $learners ready"
+if [[ -z $kv ]]; then
+    await_ready "${in_time[@]}"
+    say learners "${#in_time[@]} of $learners ready"
+fi
 
 names=()
 for ((id = 1; id <= proposers; id++)); do
@@ -288,6 +304,23 @@ until [[ $(leader) || $live_acceptors -lt $quorum ]]; do
 done
 leader=$(leader)
 say proposers "$proposers of $proposers ready, led by ${leader:-nobody}"
+
+if [[ -n $kv ]]; then
+    names=()
+    for id in 1 2 3; do
+        start kv "$id" --listen "127.0.0.1:$((port + id - 1))" </dev/null >/dev/null
+        names+=("kv$id")
+    done
+    await_ready "${names[@]}"
+    say replicas "3 of 3 ready, at 127.0.0.1:$port, $((port + 1)) and $((port + 2))"
+    say next "redis-cli -p $port"
+    say end 'Ctrl-C ends all of them'
+    trap 'exit 0' INT TERM HUP
+    while :; do
+        check_running
+        sleep 0.2
+    done
+fi
 
 # Random numbers, of which one in twenty comes twice and one in five comes from another client too.
 for ((id = 1; id <= clients; id++)); do

@@ -1,7 +1,7 @@
 //! What the four role executables have in common: arguments, log, configuration.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args};
@@ -60,6 +60,8 @@ pub struct Command {
     /// The faults asked for.
     pub faults: Option<Faults>,
     pub(super) signals: Signals,
+    /// It runs inside of another program, whose standard error is that one's.
+    pub(super) embedded: bool,
 }
 
 impl Common {
@@ -68,6 +70,17 @@ impl Common {
     /// `--check-config` was asked for.
     pub fn run(
         &self,
+        role: Role,
+        data: Option<PathBuf>,
+        start: impl FnOnce(Command) -> Result<(), Failure>,
+    ) -> ExitCode {
+        self.run_as(role.name(), role, data, start)
+    }
+
+    /// As [`Common::run`], for a program that plays a role under another name.
+    pub fn run_as(
+        &self,
+        name: &str,
         role: Role,
         data: Option<PathBuf>,
         start: impl FnOnce(Command) -> Result<(), Failure>,
@@ -82,16 +95,51 @@ impl Common {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                say(&format!("{role}: {failure}"));
+                say(&format!("{name}: {failure}"));
                 ExitCode::from(failure.status())
             }
         }
     }
 
+    /// The arguments of a role inside of another program.
+    pub fn embedded(id: u16, conf: &Path) -> Common {
+        Common {
+            id,
+            conf: conf.to_owned(),
+            check_config: false,
+            faults: None,
+            verbose: 0,
+            quiet: false,
+        }
+    }
+
+    /// Reads the configuration for a role inside of another program, whose business
+    /// signals and the log are.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration, or what it says about this host, is wrong.
+    pub fn prepare_embedded(&self, role: Role) -> Result<Command, Failure> {
+        let command = self.prepare_with(role, None, Signals::of_another())?;
+        Ok(Command {
+            embedded: true,
+            ..command
+        })
+    }
+
     fn prepare(&self, role: Role, data: Option<PathBuf>) -> Result<Command, Failure> {
         // First of all: a SIGTERM that comes early must end us as cleanly as a
         // late one, and no thread has started yet.
-        let signals = Signals::take_over()
+        self.prepare_with(role, data, Signals::take_over())
+    }
+
+    fn prepare_with(
+        &self,
+        role: Role,
+        data: Option<PathBuf>,
+        signals: io::Result<Signals>,
+    ) -> Result<Command, Failure> {
+        let signals = signals
             .map_err(|error| Failure::Failed(format!("cannot take over the signals: {error}")))?;
         let mut config =
             Config::load(&self.conf).map_err(|error| Failure::Configuration(error.to_string()))?;
@@ -123,6 +171,7 @@ impl Common {
             interface,
             datagram,
             signals,
+            embedded: false,
         })
     }
 

@@ -18,6 +18,9 @@ pub enum Failure {
     /// The deadline passed before everything was acknowledged.
     #[error("{0}")]
     NoQuorum(String),
+    /// This process's state is not what the others agree on.
+    #[error("{0}")]
+    Diverged(String),
     /// The acceptor's storage refuses to serve.
     #[error("{0}")]
     Storage(String),
@@ -32,6 +35,7 @@ impl Failure {
             Failure::Configuration(_) => 3,
             Failure::NoQuorum(_) => 4,
             Failure::Storage(_) => 5,
+            Failure::Diverged(_) => 10,
         }
     }
 }

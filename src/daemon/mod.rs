@@ -43,6 +43,7 @@ mod notice;
 mod output;
 mod peers;
 mod proposer;
+mod replica;
 mod segments;
 mod signals;
 mod statistics;
@@ -59,6 +60,7 @@ pub use input::{Line, Splitter};
 pub use learner::{Print, run_learner};
 pub use notice::Notices;
 pub use proposer::run_proposer;
+pub use replica::{Door, Entrance, Service, run_replica};
 pub use signals::{Signals, Wish};
 
 /// What a role's events and lookups mean on this machine: a log, an output, a
@@ -98,6 +100,10 @@ pub trait World<P: Process> {
 
     /// A whole message of this process came in.
     fn heard(&mut self, _sender: ProcessId) {}
+
+    /// Something happened to a descriptor that this world has the poll watch; its
+    /// names there lie behind all that the loop itself watches.
+    fn ready(&mut self, _event: &mio::event::Event) {}
 
     /// When this world wants a turn of its own.
     fn next_timeout(&self) -> Option<Time> {

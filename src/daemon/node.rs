@@ -32,6 +32,7 @@ pub struct Node {
     pub(super) timer: Timer,
     pub(super) injector: Option<Injector>,
     pub(super) clock: Clock,
+    pub(super) embedded: bool,
     datagram: usize,
     interface: Interface,
     faults: Option<Faults>,
@@ -54,6 +55,8 @@ impl Node {
     pub(super) const WAKER: Token = Token(usize::MAX);
     /// The poll's name for a signal.
     pub(super) const SIGNAL: Token = Token(usize::MAX - 1);
+    /// From here on the poll's names are the world's own.
+    pub(super) const WORLD: usize = 1 << 16;
     /// The poll's name for the timer. Sockets are named by their index.
     pub(super) const TIMER: Token = Token(usize::MAX - 2);
 
@@ -103,6 +106,7 @@ impl Node {
             poll,
             waker: Arc::new(waker),
             signals: command.signals,
+            embedded: command.embedded,
             timer,
             clock: Clock(Instant::now()),
             config: command.config,
@@ -121,6 +125,14 @@ impl Node {
     /// Bytes of the smallest receive buffer, as the kernel counts them.
     pub fn buffer(&self) -> u32 {
         u32::try_from(self.buffer).unwrap_or(u32::MAX)
+    }
+
+    /// Where on the network it is, in the words of the line that says it is ready.
+    pub(super) fn place(&self) -> String {
+        format!(
+            "interface={} datagram={} receive_buffer={}",
+            self.interface.name, self.datagram, self.buffer
+        )
     }
 
     /// Says on standard error that the process is there: from now on it hears
@@ -153,7 +165,7 @@ impl Node {
 
     /// The kernel doubles what it is asked for, for its own bookkeeping, and
     /// cuts it to a limit without a word.
-    fn warn_about_buffer(&self) {
+    pub(super) fn warn_about_buffer(&self) {
         let asked = self.config.receive_buffer;
         if self.buffer < 2 * asked {
             log::warn!(

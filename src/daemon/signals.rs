@@ -45,6 +45,18 @@ impl Signals {
         })
     }
 
+    /// No signals: they are another's business in this process.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses, which it has no reason to.
+    pub fn of_another() -> io::Result<Signals> {
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Signals {
+            descriptor: SignalFd::with_flags(&SigSet::empty(), flags)?,
+        })
+    }
+
     /// The next signal that arrived, if any.
     pub fn next(&self) -> Option<Wish> {
         let signal = self.descriptor.read_signal().ok().flatten()?;

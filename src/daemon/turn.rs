@@ -93,7 +93,9 @@ where
         let now = turns.node.clock.now();
         let ending = *result.as_ref().unwrap_or(&Ending::Failed);
         let ended = turns.world.end(now, &turns.role, ending);
-        turns.report(now);
+        if !turns.node.embedded {
+            turns.report(now);
+        }
         result.and(ended)
     }
 
@@ -115,7 +117,10 @@ where
                         }
                     }
                     Node::WAKER | Node::TIMER => {}
-                    Token(index) => self.unfinished[index] = true,
+                    Token(index) if index < self.unfinished.len() => {
+                        self.unfinished[index] = true;
+                    }
+                    Token(_) => self.world.ready(event),
                 }
             }
         }

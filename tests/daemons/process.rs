@@ -29,6 +29,7 @@ pub fn executable(role: &str) -> &'static str {
         "proposer" => env!("CARGO_BIN_EXE_proposer"),
         "acceptor" => env!("CARGO_BIN_EXE_acceptor"),
         "learner" => env!("CARGO_BIN_EXE_learner"),
+        "paxcast" => env!("CARGO_BIN_EXE_paxcast"),
         _ => panic!("no executable {role}"),
     }
 }

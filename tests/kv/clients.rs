@@ -9,7 +9,7 @@ use crate::server::Server;
 
 /// Whether a program is there; if not, that is said aloud, and where every change
 /// is judged it is a failure.
-fn is_there(program: &Path, install: &str) -> bool {
+pub fn is_there(program: &Path, install: &str) -> bool {
     let found = program.exists()
         || Command::new(program)
             .arg("--version")
@@ -26,14 +26,14 @@ fn is_there(program: &Path, install: &str) -> bool {
 }
 
 /// Where tests/clients/install.sh puts libraries.
-fn libraries() -> PathBuf {
+pub fn libraries() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
     target.join("clients")
 }
 
 /// Runs it to a good end and gives what it printed.
-fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -41,7 +41,7 @@ fn run(command: &mut Command) -> String {
     printed
 }
 
-const DEBIAN: &str = "apt-get install redis-tools";
+pub const DEBIAN: &str = "apt-get install redis-tools";
 
 #[test]
 fn redis_cli_works_unchanged() {

@@ -1,7 +1,16 @@
 //! `paxcast kv` as its users meet it: through the clients of Redis that they
-//! have, unchanged, and through commands from hell.
+//! have, unchanged, through commands from hell, and through replicas that die.
 
 mod clients;
+#[allow(dead_code, reason = "the daemons' own tests use the rest")]
+#[path = "../daemons/cluster.rs"]
+mod cluster;
 mod hell;
 mod history;
+mod kills;
+#[allow(dead_code, reason = "the daemons' own tests use the rest")]
+#[path = "../daemons/process.rs"]
+mod process;
+mod replicas;
 mod server;
+mod talk;

@@ -9,8 +9,7 @@
 //!
 //! - A ticket is used once.
 //! - What one connection submits, it submits in its order; and as long as a
-//!   [`Kind::Read`] of a connection is under way, nothing but reads of it are.
-//!   (A read that comes behind a change under way is submitted as a change, so
+//!   read of a connection is under way, nothing but reads of it are. (A read that comes behind a change under way is submitted as a change, so
 //!   it takes its place behind it.) So the back end may answer reads when it
 //!   likes, as long as they see all that was answered before they came.
 //!
@@ -39,6 +38,10 @@ pub enum Kind {
     /// An answer from a state that is recent enough; the back end may give it a
     /// place all the same, and must if [`crate::service::Reading::NeedsPlace`].
     Read,
+    /// An answer from whatever state is there, as old as it may be.
+    Stale,
+    /// An answer from a state that has the command of this place.
+    At(u64),
 }
 
 /// What became of a command when it was submitted.

@@ -428,7 +428,7 @@ impl Front {
             Outcome::Answered => {}
             Outcome::Close => connection.closing = true,
             Outcome::Ask(question) => self.tell(stamp.now, &question, muted, connection, back),
-            Outcome::Submit { reads, shape } => {
+            Outcome::Submit { kind, shape } => {
                 let command = std::mem::take(&mut self.command);
                 let submission = Held {
                     command,
@@ -436,8 +436,8 @@ impl Front {
                     muted,
                 };
                 // Behind a change that is under way even a read needs a place.
-                if reads && connection.changes() == 0 {
-                    self.submit(slot, connection, Kind::Read, submission, back);
+                if kind != Kind::Place && connection.changes() == 0 {
+                    self.submit(slot, connection, kind, submission, back);
                 } else if let Some(submission) = connection.hold(submission) {
                     self.submit(slot, connection, Kind::Place, submission, back);
                 }
@@ -466,7 +466,7 @@ impl Front {
         self.reply.clear();
         match back.submit(ticket, kind, &command, &mut self.reply) {
             Submitted::Answered => connection.answered(shape, muted, &self.reply),
-            Submitted::UnderWay => connection.wait(shape, muted, kind == Kind::Read),
+            Submitted::UnderWay => connection.wait(shape, muted, kind != Kind::Place),
         }
         // The block serves again.
         self.command = command;

@@ -24,6 +24,7 @@ mod complaint;
 mod connection;
 mod front;
 mod rendering;
+mod replicated;
 mod request;
 mod session;
 mod single;
@@ -32,4 +33,5 @@ mod table;
 mod tests;
 
 pub use front::{Allowances, Front};
+pub use replicated::run_replicated;
 pub use single::{Options, run_single};

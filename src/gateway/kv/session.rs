@@ -5,7 +5,10 @@
 //! itself; what concerns the store it encodes; and what it cannot know (who else
 //! is connected, how the store stands) it asks for.
 
+mod paxos;
+
 use super::about;
+use super::backend::Kind;
 use super::client;
 use super::complaint::Complaint;
 use super::table::{Act, Does, Row};
@@ -32,6 +35,8 @@ pub struct Session {
     pub version: Version,
     /// Whether it wants replies.
     pub silence: Silence,
+    /// Whether an old answer will do.
+    pub stale: bool,
     /// The last command.
     pub last: &'static str,
     /// What is gathered behind MULTI.
@@ -72,8 +77,8 @@ pub enum Outcome {
     Answered,
     /// The encoded command is for the store.
     Submit {
-        /// It changes nothing.
-        reads: bool,
+        /// How it is to be done.
+        kind: Kind,
         /// What its reply becomes.
         shape: Shape,
     },
@@ -213,15 +218,24 @@ impl Session {
             Writer::new(out, self.version).simple(b"QUEUED");
             return Ok(Outcome::Answered);
         }
-        let reads = operation.is_read();
-        self.submit(Command::One(operation), wall, reads, Shape::Plain, command)
+        let kind = self.kind(operation.is_read());
+        self.submit(Command::One(operation), wall, kind, Shape::Plain, command)
     }
 
-    fn submit(
+    /// How something is to be done that only reads, or does not.
+    fn kind(&self, reads: bool) -> Kind {
+        match (reads, self.stale) {
+            (false, _) => Kind::Place,
+            (true, false) => Kind::Read,
+            (true, true) => Kind::Stale,
+        }
+    }
+
+    pub(super) fn submit(
         &self,
         asked: Command<'_>,
         stamp: u64,
-        reads: bool,
+        kind: Kind,
         shape: Shape,
         command: &mut Vec<u8>,
     ) -> Result<Outcome, Complaint> {
@@ -233,7 +247,7 @@ impl Session {
         if command.len() > Limits::COMMAND {
             return Err(Complaint::TooLong);
         }
-        Ok(Outcome::Submit { reads, shape })
+        Ok(Outcome::Submit { kind, shape })
     }
 
     /// Adds to the transaction: an operation, or a reply that is there already.
@@ -303,6 +317,7 @@ impl Session {
                 self.name.clear();
                 self.version = Version::Two;
                 self.silence = Silence::Not;
+                self.stale = false;
                 Writer::new(out, self.version).simple(b"RESET");
             }
             Act::Auth => auth(arguments)?,
@@ -314,7 +329,11 @@ impl Session {
                 let sections = arguments.from(1).map(lower).collect();
                 return Ok(Outcome::Ask(Question::Info(sections)));
             }
-            Act::Paxos => return paxos(arguments).map(Outcome::Ask),
+            Act::Paxos => return paxos::paxos(self, arguments, wall, out, command),
+            Act::Readonly | Act::Readwrite => {
+                self.stale = act == Act::Readonly;
+                Writer::new(out, self.version).ok();
+            }
             Act::Multi => {
                 self.transaction = Some(Transaction::default());
                 Writer::new(out, self.version).ok();
@@ -381,7 +400,8 @@ impl Session {
         let keys = arguments.from(1).map(Text).collect();
         let shape = Shape::Watch(arguments.from(1).map(<[u8]>::to_vec).collect());
         let versions = Command::One(Operation::Versions { keys });
-        self.submit(versions, wall, true, shape, command)
+        // What is watched must not be old, or the transaction would fail.
+        self.submit(versions, wall, Kind::Read, shape, command)
     }
 
     fn exec(&mut self, wall: u64, command: &mut Vec<u8>) -> Result<Outcome, Complaint> {
@@ -406,7 +426,8 @@ impl Session {
             operations,
         };
         let shape = Shape::Transaction(transaction.asides);
-        self.submit(asked, wall, reads, shape, command)
+        let kind = self.kind(reads);
+        self.submit(asked, wall, kind, shape, command)
     }
 }
 
@@ -445,17 +466,4 @@ fn auth(arguments: &Arguments<'_>) -> Result<(), Complaint> {
         3 => Complaint::Other("WRONGPASS invalid username-password pair or user is disabled."),
         _ => Complaint::Syntax,
     })
-}
-
-fn paxos(arguments: &Arguments<'_>) -> Result<Question, Complaint> {
-    match (lower(arguments.at(1)).as_str(), arguments.len()) {
-        ("info", 2) => Ok(Question::Log),
-        ("hash", 2) => Ok(Question::Hash),
-        ("instance", 2) => Ok(Question::Instance),
-        ("help", _) => Err(Complaint::Other(
-            "ERR PAXOS INFO tells where the log stands, PAXOS HASH the digest of the state there, \
-             PAXOS INSTANCE the place of the last command",
-        )),
-        (other, _) => Err(Complaint::UnknownSubcommand(other.to_owned(), "PAXOS")),
-    }
 }

@@ -47,6 +47,8 @@ pub enum Act {
     Paxos,
     Ping,
     Quit,
+    Readonly,
+    Readwrite,
     Reset,
     Select,
     Unwatch,
@@ -76,7 +78,7 @@ const fn row(
 
 /// All commands; searched by halves, so in order.
 #[rustfmt::skip]
-pub static ROWS: [Row; 52] = {
+pub static ROWS: [Row; 54] = {
     use Does::{Read, Session, Write};
     [
         row("APPEND", 3, ONE_KEY, Write(read::append), "Adds bytes to a value's end"),
@@ -118,6 +120,8 @@ pub static ROWS: [Row; 52] = {
         row("PSETEX", 4, ONE_KEY, Write(read::psetex), "Sets a value for milliseconds"),
         row("PTTL", 2, ONE_KEY, Read(read::pttl), "Tells how many milliseconds a key has left"),
         row("QUIT", -1, NO_KEY, Session(Act::Quit), "Ends the connection"),
+        row("READONLY", 1, NO_KEY, Session(Act::Readonly), "Lets reads be old, as PAXOS STALE ON"),
+        row("READWRITE", 1, NO_KEY, Session(Act::Readwrite), "Lets no read be old, as PAXOS STALE OFF"),
         row("RESET", 1, NO_KEY, Session(Act::Reset), "Makes the connection as new"),
         row("SCAN", -2, NO_KEY, Read(read::scan), "Walks over the keys, some at a time"),
         row("SELECT", 2, NO_KEY, Session(Act::Select), "Chooses database 0, the only one"),
