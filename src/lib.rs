@@ -37,16 +37,18 @@
 //! | 2 | [`history`] | whether what clients were told could have happened one by one |
 //! | 3 | [`daemon`] | the real world: sockets, timers, signals, standard input and output |
 //! | 3 | [`gateway`] | doors for other programs: TCP services in front of [`service`] |
+//! | 3 | [`embedded`] | a replica of any state machine inside of a program |
 //! | 3 | [`sim`] | the other world: virtual time, a lossy network, crashing disks, and checkers |
 //! | 3 | [`mod@bench`] | the measuring world: real processes beside what others built, and the bare machine |
 //!
 //! `protocol` imports nothing of ours; floor 2 imports only `protocol`; `daemon`,
-//! `sim` and `bench` never import each other; `gateway` stands on `daemon`. `tests/tidy.rs` holds the rule. The executables in
+//! `sim` and `bench` never import each other; `gateway` and `embedded` stand on `daemon`. `tests/tidy.rs` holds the rule. The executables in
 //! `src/bin` join the floors: they read arguments and configuration, and run.
 
 pub mod bench;
 pub mod config;
 pub mod daemon;
+pub mod embedded;
 pub mod gateway;
 pub mod history;
 pub mod protocol;
