@@ -185,6 +185,76 @@ fn table_json_and_page_tell_of_all_that_was_carried() {
 }
 
 #[test]
+fn clusters_live_through_deaths_and_the_page_shows_when() {
+    let (directory, kept) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (data, page) = (kept.path().join("data"), kept.path().join("page"));
+    let output = bench(
+        directory.path(),
+        &[
+            "--only=cluster-3-durable,cluster-5-failing",
+            "--rounds=1",
+            "--counts=150,1500",
+            "--longest=60",
+            "--timeline=3",
+            "--json",
+            data.to_str().unwrap(),
+            "--html",
+            page.to_str().unwrap(),
+        ],
+    );
+    let (table, told) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{told}{table}");
+    let found = json(&data);
+    let rows = found["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 8, "{table}");
+    for row in rows {
+        assert_eq!(row["judgement"], "linearizable", "{row}");
+        assert!(row["figures"]["per_second"]["median"].as_f64().unwrap() > 0.0);
+    }
+    let kills = rows.iter().filter(|row| row["set"] == "cluster-5-failing");
+    let kills: u64 = kills.map(|row| row["kills"].as_u64().unwrap()).sum();
+    assert!(kills > 0, "nothing was killed");
+    let timeline = &found["timelines"][0];
+    assert_eq!(timeline["judgement"], "linearizable", "{timeline}");
+    let marks = timeline["marks"].as_array().unwrap();
+    let marks: Vec<&str> = marks.iter().map(|mark| mark[1].as_str().unwrap()).collect();
+    assert_eq!(
+        marks,
+        [
+            "acceptor killed",
+            "it is back",
+            "leader killed",
+            "it is back"
+        ]
+    );
+    assert!(
+        timeline["steps"].as_array().unwrap().len() >= 20,
+        "{timeline}"
+    );
+    assert!(timeline["pause_ms"].as_f64().unwrap() > 0.0);
+    let page = std::fs::read_to_string(page).unwrap();
+    for title in [
+        "Throughput across failures",
+        "Slowest times across failures",
+    ] {
+        let mut figures = page
+            .split("<figure>")
+            .filter(|figure| figure.contains(title));
+        let figure = figures
+            .next()
+            .unwrap_or_else(|| panic!("no figure {title:?}"));
+        for part in [
+            "<polyline",
+            "acceptor killed",
+            "leader killed",
+            "it is back",
+        ] {
+            assert!(figure.contains(part), "{part}: {figure}");
+        }
+    }
+}
+
+#[test]
 fn operations_come_from_a_file_and_what_is_malformed_is_told_with_its_line() {
     let (directory, kept) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let file = kept.path().join("operations.csv");
@@ -369,9 +439,9 @@ fn mistakes_are_told_before_anything_is_started() {
         (&["--counts", "0"][..], 2, "--counts"),
         (&["--reads", "1.5"], 2, "a part from 0 to 1"),
         (
-            &["--only", "signle"],
+            &["--only", "clutser-3"],
             2,
-            "nothing is called \"signle\"; there are single ",
+            "nothing is called \"clutser-3\"; there are cluster-3 ",
         ),
         (
             &["--operations", "x", "--counts", "5"],
@@ -405,8 +475,8 @@ fn mistakes_are_told_before_anything_is_started() {
         assert!(told.contains(part), "{arguments:?}: {told}");
     }
     let list = text(&bench(directory.path(), &["--list"]).stdout);
-    assert_eq!(list.lines().count(), 3, "{list}");
-    assert!(list.contains("redis-durable") && list.contains("appendfsync always"));
+    assert_eq!(list.lines().count(), 8, "{list}");
+    assert!(list.contains("cluster-5-failing") && list.contains("killed at random"));
 }
 
 /// The processes that a process has started.

@@ -3,12 +3,15 @@
 //! The base case is two clients, two proposers, three acceptors, two learners and
 //! values of 64 bytes; everything else differs from it in one thing.
 
+mod stores;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::columns::number;
 use super::formation::{FORMATIONS, Formation};
+use super::kv::{Store, Stores};
 use super::ratio::{Figure, Side};
 use super::{Chain, Contestant, Corosync, Disk, Etcd, Load, Pace, Packets, Programs, Redis, chain};
 
@@ -81,6 +84,9 @@ pub fn contestants(executables: Option<&PathBuf>) -> Vec<Box<dyn Contestant>> {
     all.push(corosync(Packets::Ethernet));
     all.push(Box::new(Etcd::new(Programs::default())));
     all.push(Box::new(Redis::new(Programs::default())));
+    for store in [Store::BASE, Store::SEED] {
+        all.push(Box::new(Stores::new(store, executables.cloned())));
+    }
     all.push(Box::new(Disk::new(usize::from(Formation::BASE.acceptors))));
     all
 }
@@ -95,6 +101,7 @@ impl Plan {
             plan.add_sizes(duration);
             plan.add_paces(duration, rates);
             plan.add_formations(duration);
+            plan.add_stores(duration);
             plan.failovers = vec![full(64, duration), durable(full(64, duration))];
             plan.idle = Some(duration.max(Duration::from_secs(5)));
         }
@@ -391,6 +398,7 @@ impl Plan {
             Some(match side {
                 Side::Row(row) => Side::Row(place(row)?),
                 Side::Above(row, base) => Side::Above(place(row)?, place(base)?),
+                Side::Known(_) => side,
             })
         };
         self.ratios = self

@@ -87,6 +87,8 @@ pub enum Side {
     Row(usize),
     /// What the first row's figure is above the second's.
     Above(usize, usize),
+    /// A figure that others have published.
+    Known(u32),
 }
 
 impl Side {
@@ -95,6 +97,7 @@ impl Side {
         match self {
             Side::Row(row) => vec![row],
             Side::Above(row, base) => vec![row, base],
+            Side::Known(_) => Vec::new(),
         }
     }
 
@@ -103,6 +106,7 @@ impl Side {
         match self {
             Side::Row(row) => figure(row),
             Side::Above(row, base) => Some(figure(row)? - figure(base)?),
+            Side::Known(figure) => Some(figure.into()),
         }
     }
 }
@@ -203,5 +207,7 @@ mod tests {
         assert_eq!(Side::Above(0, 1).value(figure), Some(200.0));
         assert_eq!(Side::Above(0, 2).value(figure), None);
         assert_eq!(Side::Row(1).value(figure), Some(100.0));
+        assert_eq!(Side::Known(51).value(figure), Some(51.0));
+        assert!(Side::Known(51).rows().is_empty());
     }
 }

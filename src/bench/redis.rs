@@ -150,7 +150,7 @@ impl Server {
 }
 
 /// SETs of one client, of so many keys in turn.
-struct Sets {
+pub(super) struct Sets {
     client: usize,
     value: Vec<u8>,
     keys: u64,
@@ -160,7 +160,8 @@ struct Sets {
 }
 
 impl Sets {
-    fn new(client: usize, bytes: usize) -> Sets {
+    /// Of a client, with values of so many bytes.
+    pub fn new(client: usize, bytes: usize) -> Sets {
         Sets {
             client,
             value: vec![b'x'; bytes],
@@ -208,7 +209,7 @@ impl Speech for Sets {
                 understood += GOOD.len();
             } else if let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
                 let said = String::from_utf8_lossy(&rest[..end]);
-                return Err(format!("redis-server refuses a SET: {said}"));
+                return Err(format!("the server refuses a SET: {said}"));
             } else {
                 return Ok(understood);
             }

@@ -23,7 +23,9 @@ mod record;
 mod reply;
 mod run;
 mod servers;
+mod store;
 mod table;
+mod timeline;
 mod trouble;
 
 pub use client::Manner;
@@ -34,3 +36,4 @@ pub use record::{Judgement, Outcome, Recorded, judge};
 pub use reply::{NoReply, Replies, Reply};
 pub use run::{Settings, measure};
 pub use servers::{Kind, Set};
+pub use store::{Store, Stores};

@@ -15,7 +15,8 @@ use super::load::Summary;
 use super::operation::{Mix, read};
 use super::record::{self, Judgement, Recorded, judge, now};
 use super::servers::{Kind, Running, Set};
-use super::trouble::{Mark, Story, Trouble};
+use super::timeline::timeline;
+use super::trouble::{Story, Trouble};
 use crate::bench::cluster::executable;
 use crate::bench::columns::grouped;
 use crate::bench::latencies::{add_file, latencies};
@@ -58,11 +59,8 @@ pub struct Settings {
 /// Operations under way at each client while a story is told.
 const STORY_UNDER_WAY: usize = 16;
 
-/// One line of a timeline stands for so many nanoseconds.
-const STEP: u64 = 100_000_000;
-
 /// What nothing should take beyond its time, on however busy a machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks at the clients.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -206,18 +204,21 @@ impl Settings {
 }
 
 /// What a load is told beside the servers.
-struct Task {
-    under_way: usize,
+#[derive(Debug)]
+pub(super) struct Task {
+    /// Operations under way at each client.
+    pub under_way: usize,
     /// So many operations, or all of the file,
-    count: Option<u64>,
+    pub count: Option<u64>,
     /// or for so long.
-    lasts: Option<Duration>,
+    pub lasts: Option<Duration>,
     /// It is ended if it takes longer.
-    patience: Duration,
+    pub patience: Duration,
 }
 
 /// Where everything happens.
-struct Stage<'a> {
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
     settings: &'a Settings,
     /// How many sets and loads were started; each has a place of its own.
     started: u64,
@@ -226,7 +227,8 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(settings: &'a Settings) -> Stage<'a> {
+    /// A stage of a run.
+    pub fn new(settings: &'a Settings) -> Stage<'a> {
         Stage {
             settings,
             started: 0,
@@ -234,7 +236,12 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn start(&mut self, set: &Set) -> Result<Running, Excuse> {
+    /// Starts a set of servers.
+    ///
+    /// # Errors
+    ///
+    /// When they do not start.
+    pub fn start(&mut self, set: &Set) -> Result<Running, Excuse> {
         self.started += 1;
         let directory = format!("servers-{}", self.started);
         let directory = self.settings.directory.join(directory);
@@ -307,7 +314,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Lets all clients do a task, and meanwhile what is to be done beside it.
-    fn load(
+    ///
+    /// # Errors
+    ///
+    /// When that is not done, or the clients do not come to an end.
+    pub fn load(
         &mut self,
         running: &mut Running,
         task: &Task,
@@ -459,64 +470,6 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// What records say step by step.
-fn timeline(
-    set: &Set,
-    words: String,
-    sample: &Sample,
-    records: &[Recorded],
-    marks: &[Mark],
-) -> Timeline {
-    let first = records
-        .iter()
-        .map(|record| record.called)
-        .min()
-        .unwrap_or(0);
-    let answered = records.iter().filter(|record| record.outcome.is_good());
-    let mut answered: Vec<(u64, u64)> = answered
-        .map(|record| (record.ended, record.ended - record.called))
-        .collect();
-    answered.sort_unstable();
-    let last = records
-        .iter()
-        .map(|record| record.ended)
-        .max()
-        .unwrap_or(first);
-    let pause = answered
-        .windows(2)
-        .map(|two| two[1].0 - two[0].0)
-        .max()
-        .unwrap_or(last - first);
-    let milliseconds = |at: u64| at.saturating_sub(first) as f64 / 1e6;
-    // The last step is rarely whole, and would look like a fall.
-    let steps = (0..(last - first) / STEP).map(|step| {
-        let from = answered.partition_point(|(at, _)| *at < first + step * STEP);
-        let to = answered.partition_point(|(at, _)| *at < first + (step + 1) * STEP);
-        let mut times: Vec<u64> = answered[from..to].iter().map(|(_, time)| *time).collect();
-        times.sort_unstable();
-        let tail = times.get((times.len() * 99 / 100).min(times.len().saturating_sub(1)));
-        (
-            milliseconds(first + step * STEP),
-            times.len() as f64 * 1e9 / STEP as f64,
-            tail.map(|time| *time as f64 / 1e3),
-        )
-    });
-    Timeline {
-        set: set.name,
-        words,
-        steps: steps.collect(),
-        marks: marks
-            .iter()
-            .map(|mark| (milliseconds(mark.at), mark.words.clone()))
-            .collect(),
-        pause_ms: pause as f64 / 1e6,
-        failed: sample.failed,
-        unknown: sample.unknown,
-        judgement: Some(sample.judgement.clone()),
-        excuse: None,
-    }
-}
-
 /// What a client said at its end.
 fn summary(child: &mut Child) -> Result<Summary, Excuse> {
     let mut text = String::new();
@@ -552,48 +505,5 @@ fn brief(sample: &Result<Sample, Excuse>) -> String {
             }
             words
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::operation::Operation;
-    use super::super::record::Outcome;
-    use super::*;
-
-    #[test]
-    fn a_pause_shows_as_empty_steps() {
-        // One a millisecond for 300 ms, none for 400, one a millisecond for 300.
-        let record = |at: u64| Recorded {
-            client: 1,
-            operation: Operation::Get("k".to_owned()),
-            called: 1_000_000_000 + at * 1_000_000,
-            ended: 1_000_000_000 + (at + 1) * 1_000_000,
-            outcome: Outcome::Value(None),
-        };
-        let records: Vec<Recorded> = (0..300).chain(700..1000).map(record).collect();
-        let sample = Sample {
-            good: 600,
-            failed: 0,
-            unknown: 0,
-            seconds: 1.0,
-            latencies: latencies(),
-            judgement: judge(&records),
-            reasons: Vec::new(),
-            kills: 0,
-        };
-        let mark = Mark {
-            at: 1_300_000_000,
-            words: "killed".to_owned(),
-        };
-        let told = timeline(&Set::all()[0], String::new(), &sample, &records, &[mark]);
-        assert_eq!(told.steps.len(), 10);
-        assert_eq!(told.marks, [(300.0, "killed".to_owned())]);
-        assert_eq!(told.pause_ms, 401.0);
-        let rates: Vec<f64> = told.steps.iter().map(|step| step.1).collect();
-        assert_eq!(&rates[1..6], [1000.0, 1000.0, 10.0, 0.0, 0.0]);
-        assert_eq!(told.steps[1].2, Some(1000.0));
-        assert_eq!(told.steps[4].2, None);
-        assert_eq!(told.judgement, Some(Judgement::Linearizable));
     }
 }

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::client::{Client, Manner};
+use super::operation::Operation;
+use super::record::{Outcome, now};
 use crate::bench::cluster::{ask, configuration, executable};
 use crate::bench::formation::Formation;
 use crate::bench::programs::{Programs, version};
@@ -46,7 +49,7 @@ pub struct Set {
 /// Proposers of a replicated store.
 const PROPOSERS: u16 = 2;
 
-/// How long an acceptor may take to make its directory.
+/// How long an acceptor may take to make its directory, and a replica to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Set {
@@ -59,6 +62,11 @@ impl Set {
             failing,
         };
         vec![
+            set("cluster-3", Kind::Replicas(3), false, false),
+            set("cluster-3-durable", Kind::Replicas(3), true, false),
+            set("cluster-5", Kind::Replicas(5), false, false),
+            set("cluster-5-durable", Kind::Replicas(5), true, false),
+            set("cluster-5-failing", Kind::Replicas(5), true, true),
             set("single", Kind::Single, false, false),
             set("redis", Kind::Redis, false, false),
             set("redis-durable", Kind::Redis, true, false),
@@ -75,16 +83,9 @@ impl Set {
         }
     }
 
-    /// One line on what exactly it is.
-    pub fn about(&self) -> String {
-        let kept = match (&self.kind, self.durable) {
-            (Kind::Others(_), _) => "",
-            (Kind::Redis, true) => ", appendonly yes, appendfsync always, no rewriting",
-            (Kind::Redis, false) => ", no snapshots, no log",
-            (_, true) => ", every change synced by a quorum of acceptors before it is answered",
-            (_, false) => ", all in memory",
-        };
-        let what = match &self.kind {
+    /// What processes it is.
+    pub fn processes(&self) -> String {
+        match &self.kind {
             Kind::Replicas(count) => {
                 format!("paxcast kv: {count} replicas, {count} acceptors, {PROPOSERS} proposers")
             }
@@ -100,7 +101,19 @@ impl Set {
                 let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 format!("what runs at {}", addresses.join(", "))
             }
+        }
+    }
+
+    /// One line on what exactly it is.
+    pub fn about(&self) -> String {
+        let kept = match (&self.kind, self.durable) {
+            (Kind::Others(_), _) => "",
+            (Kind::Redis, true) => ", appendonly yes, appendfsync always, no rewriting",
+            (Kind::Redis, false) => ", no snapshots, no log",
+            (_, true) => ", every change synced by a quorum of acceptors before it is answered",
+            (_, false) => ", all in memory",
         };
+        let what = self.processes();
         let failing = match self.failing {
             true => ", acceptors killed at random and started again, never a majority at a time",
             false => "",
@@ -131,7 +144,10 @@ impl Set {
                 let said = running.start(&program, "kv", 1, &listen.map(str::to_owned))?;
                 running.addresses.push(address(&said)?);
             }
-            Kind::Replicas(count) => running.start_cluster(executables, *count, self.durable)?,
+            Kind::Replicas(count) => {
+                running.start_cluster(executables, *count, self.durable)?;
+                running.probe()?;
+            }
         }
         Ok(running)
     }
@@ -257,6 +273,39 @@ impl Running {
         Ok(())
     }
 
+    /// Sees an operation through at every replica: from now on there is a leader.
+    fn probe(&self) -> Result<(), Excuse> {
+        let deadline = now() + PATIENCE.as_nanos() as u64;
+        for (index, address) in self.addresses.iter().enumerate() {
+            loop {
+                let client = Client::new(Manner {
+                    client: 0,
+                    servers: vec![*address],
+                    under_way: 1,
+                    stays: true,
+                    patience: deadline.saturating_sub(now()),
+                });
+                let key = format!("probe-{index}");
+                let (records, _) = client.run(std::iter::once(Operation::Delete(key)), None);
+                match records.first().map(|record| &record.outcome) {
+                    Some(outcome) if outcome.is_good() => break,
+                    _ if now() < deadline => {}
+                    other => {
+                        let why = match other {
+                            Some(Outcome::Failed(why) | Outcome::Unknown(why)) => why,
+                            _ => "it cannot be reached",
+                        };
+                        return Err(Excuse::Failed(format!(
+                            "the replica at {address} does nothing within {} s: {why}",
+                            PATIENCE.as_secs()
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The ids of those of a role that run, or that do not.
     pub fn ids(&self, role: &str, alive: bool) -> Vec<u16> {
         let members = self.members.iter().filter(|member| member.role == role);
@@ -299,6 +348,19 @@ impl Running {
                 let leads = facts.of("elected").ok()? > facts.of("deposed").ok()?;
                 leads.then_some(member.id)
             })
+    }
+
+    /// Processor time that all processes have used so far, in seconds.
+    ///
+    /// # Errors
+    ///
+    /// When one has ended.
+    pub fn processor(&self) -> Result<f64, Excuse> {
+        let children = self
+            .members
+            .iter()
+            .filter_map(|member| member.child.as_ref());
+        children.map(Child::processor).sum()
     }
 
     /// Why nothing works, if a process has ended that nobody killed.

@@ -67,14 +67,20 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     under_way: u16,
 
-    /// How often each thing is measured, all taking turns [default: 3, or 1 with --quick]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: Option<u16>,
+    /// How often each thing is measured, all taking turns; fewer times if there is no
+    /// time for more
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
 
     /// Leave out what would likely take longer than so many seconds
     /// [default: 12, or 1 with --quick]
     #[arg(long, value_name = "S", value_parser = duration)]
     longest: Option<Duration>,
+
+    /// How long the story of deaths of an acceptor and of the leader lasts, which a
+    /// durable cluster is told to live through [default: 10, or 5 with --quick]
+    #[arg(long, value_name = "S", value_parser = duration)]
+    timeline: Option<Duration>,
 
     /// Do not await an answer for longer than so many seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = duration)]
@@ -141,8 +147,8 @@ fn part(text: &str) -> Result<f64, String> {
     }
 }
 
-/// No round begins that would likely end later than this.
-const LIMIT: Duration = Duration::from_secs(500);
+/// No round begins that would likely end later than this: with --quick, and without.
+const LIMITS: (u64, u64) = (45, 530);
 
 /// Measures, and tells.
 pub fn measure(options: &Options) -> anyhow::Result<ExitCode> {
@@ -182,11 +188,11 @@ pub fn measure(options: &Options) -> anyhow::Result<ExitCode> {
         mix: options.mix.mix(),
         clients: options.clients,
         under_way: usize::from(options.under_way),
-        rounds: usize::from(options.rounds.unwrap_or(if quick { 1 } else { 3 })),
-        limit: Some(LIMIT),
+        rounds: usize::from(options.rounds),
+        limit: Some(seconds(LIMITS.0, LIMITS.1)),
         longest: options.longest.unwrap_or(seconds(1, 12)),
         patience: options.patience,
-        timeline: Some(seconds(5, 10)),
+        timeline: Some(options.timeline.unwrap_or(seconds(5, 10))),
         directory: directory.0.clone(),
         executables: options.bin.clone(),
         command: env::args().collect::<Vec<String>>().join(" "),
