@@ -163,6 +163,7 @@ impl Member {
         let service = Service {
             name: "embedded",
             mark,
+            tells: false,
         };
         let failed = |error| Failure::Failed(format!("cannot start a thread: {error}"));
         let thread = std::thread::Builder::new()
@@ -305,7 +306,7 @@ impl<S: StateMachine> Door<S, Sender<Outcome>> for Desk {
         Ok(Flow::Going)
     }
 
-    fn applied(&mut self, delivery: &Delivery) {
+    fn applied(&mut self, delivery: &Delivery, _reply: Option<&[u8]>) {
         self.subscribers.retain(|subscriber| {
             let applied = Applied {
                 place: Place(delivery.position),

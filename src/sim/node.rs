@@ -218,7 +218,7 @@ fn delivered(delivery: Delivery) -> Effect {
 /// A replica's event, as far as it matters here.
 fn replicated(event: replica::Event) -> Option<Effect> {
     match event {
-        replica::Event::Applied(delivery) => Some(delivered(delivery)),
+        replica::Event::Applied { delivery, .. } => Some(delivered(delivery)),
         replica::Event::Behind { instance } => Some(Effect::Behind(instance)),
         replica::Event::Restored {
             through,

@@ -53,6 +53,7 @@ impl ServiceOptions {
     pub fn replica(&self) -> replica::Options {
         replica::Options {
             checkpoint: self.checkpoint,
+            tells: false,
             durable: true,
         }
     }

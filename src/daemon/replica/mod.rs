@@ -21,8 +21,8 @@ use super::proposer::refuse_sync_fault;
 use super::turn::Turns;
 use super::{Ending, Flow, World};
 use crate::protocol::{Delivery, Outbox, Process, Time};
-use crate::service::StateMachine;
 use crate::service::replica::{Event, Found, Options, Replica};
+use crate::service::{Place, StateMachine};
 use crate::storage::checkpoint::Owner;
 use keeper::{Keeper, News};
 
@@ -33,6 +33,8 @@ pub struct Service {
     pub name: &'static str,
     /// What its checkpoints are marked with.
     pub mark: [u8; 8],
+    /// Whether its doors are told the replies to all commands.
+    pub tells: bool,
 }
 
 /// The place where a door is built in.
@@ -67,8 +69,12 @@ pub trait Door<S: StateMachine, T> {
     /// When the process must end.
     fn turn(&mut self, now: Time, replica: &mut Replica<S, T>) -> Result<Flow, Failure>;
 
-    /// A command was applied.
-    fn applied(&mut self, _delivery: &Delivery) {}
+    /// A command was applied; `reply` is there if the [`Service`] tells it.
+    fn applied(&mut self, _delivery: &Delivery, _reply: Option<&[u8]>) {}
+
+    /// The state is another replica's now: commands through this place were applied
+    /// there, and [`Door::applied`] heard nothing of some of them.
+    fn restored(&mut self, _through: Place) {}
 
     /// When it wants a turn though nothing happens.
     fn next_timeout(&self) -> Option<Time> {
@@ -107,6 +113,7 @@ where
     let options = Options {
         checkpoint: node.config.checkpoint as u64,
         durable: directory.is_some(),
+        tells: service.tells,
     };
     let mut replica = Replica::new(
         node.me,
@@ -230,7 +237,9 @@ where
 
     fn event(&mut self, _: Time, event: Event) -> Result<(), Failure> {
         match event {
-            Event::Applied(delivery) => self.door.applied(&delivery),
+            Event::Applied { delivery, reply } => {
+                self.door.applied(&delivery, reply.as_deref());
+            }
             Event::Diverged {
                 instance,
                 mine,
@@ -248,7 +257,9 @@ where
                 "the acceptors have forgotten {instance}; asking the other replicas for a checkpoint"
             ),
             Event::Restored {
-                through, content, ..
+                through,
+                place,
+                content,
             } => {
                 self.restored += 1;
                 log::info!(
@@ -256,6 +267,7 @@ where
                     content.len()
                 );
                 self.keeper.adopt(through, content);
+                self.door.restored(place);
             }
             Event::Wanted(wanted) => self.keeper.read(wanted),
             Event::Standing { sound } => {

@@ -12,6 +12,7 @@ use super::front::{Allowances, Front};
 use super::single::{listen, wall};
 use crate::daemon::{Command, Door, Entrance, Failure, Flow, Service, run_replica, say};
 use crate::protocol::Time;
+use crate::service::clock::LogTime;
 use crate::service::kv::Store;
 use crate::service::kv::command::{self, Stamped};
 use crate::service::kv::limits::Limits;
@@ -22,6 +23,7 @@ use crate::service::{Place, Reading, StateMachine};
 const SERVICE: Service = Service {
     name: "kv",
     mark: *b"kv\0\0\0\0\0\0",
+    tells: false,
 };
 
 /// Serves as a replica until a signal ends it.
@@ -81,7 +83,7 @@ impl Desk {
     /// only so far each.
     fn tick(&mut self, now: Time, wall: u64, replica: &mut Replica<Store, Ticket>) {
         let time = replica.machine().time();
-        if time == 0 || time + Limits::LEAP > wall || now < self.tick_at {
+        if time == 0 || time + LogTime::LEAP > wall || now < self.tick_at {
             return;
         }
         self.tick_at = now + Self::TICK;

@@ -14,6 +14,7 @@ use super::backend::{Answer, BackEnd, Facts, Kind, Submitted, Ticket};
 use super::front::{Allowances, Front};
 use crate::daemon::{Failure, Signals, Wish, say};
 use crate::protocol::Time;
+use crate::service::clock::LogTime;
 use crate::service::kv::Store;
 use crate::service::kv::command::{Command, Stamped};
 use crate::service::kv::limits::Limits;
@@ -41,7 +42,7 @@ impl Single {
     /// Lets the time of an idle store follow the clock, which commands alone
     /// move only so far each.
     fn catch_up(&mut self, wall: u64) {
-        while self.store.time() > 0 && self.store.time() + Limits::LEAP <= wall {
+        while self.store.time() > 0 && self.store.time() + LogTime::LEAP <= wall {
             let mut tick = Vec::new();
             let stamp = wall;
             let command = Command::Tick;

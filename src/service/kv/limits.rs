@@ -38,10 +38,6 @@ impl Limits {
     /// Keys whose time is over that a command removes in passing.
     pub const SWEEP: usize = 256;
 
-    /// Milliseconds by which one command can move the time: a replica whose clock
-    /// is years ahead must not end the life of every key at once.
-    pub const LEAP: u64 = 60 * 60 * 1000;
-
     /// What a key costs beside its bytes, about.
     pub const OVERHEAD: usize = 160;
 }

@@ -9,7 +9,6 @@
 //! | `rows` | the keys in the order of their birth, to be frozen |
 //! | `seats` | where each key is among them |
 //! | `operation` | what each operation does |
-//! | `clock` | the time, which passes by commands |
 //! | `value` | a value's bytes |
 //! | [`limits`] | what is too much |
 //! | `snapshot` | the state as bytes |
@@ -28,7 +27,6 @@
 //! differs, none of its operations happens. That it takes one place makes it
 //! atomic, and its author need not be alive by then.
 
-mod clock;
 pub mod command;
 pub mod glob;
 mod keyspace;
@@ -44,7 +42,6 @@ mod tests;
 pub mod text;
 mod value;
 
-use clock::LogTime;
 use command::{Command, Operation, Stamped};
 use keyspace::Keyspace;
 use limits::Limits;
@@ -52,6 +49,7 @@ use operation::{Allowance, Relic};
 use reply::{Refusal, Reply};
 pub use snapshot::Frozen;
 
+use super::clock::LogTime;
 use super::{Damaged, Place, Reading, StateMachine};
 use crate::protocol::digest::mix;
 

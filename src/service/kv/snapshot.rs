@@ -12,10 +12,10 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::LogTime;
 use super::keyspace::{Entry, FrozenKeys, Keyspace, is_grave};
 use super::limits::Limits;
 use super::text::Text;
+use crate::service::clock::LogTime;
 use crate::service::{self, Damaged, Place};
 
 const MAGIC: &[u8; 8] = b"paxcstkv";

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::Verdict;
 
 /// Answers in the order they came about; their bytes stand in one buffer.
@@ -33,6 +35,11 @@ impl<T> Answers<T> {
     /// How many bytes the buffer has.
     pub(super) fn end(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// A copy of what was appended behind `from`.
+    pub(super) fn copy(&self, from: usize) -> Bytes {
+        Bytes::copy_from_slice(&self.bytes[from..])
     }
 
     /// What was appended behind `from` is nobody's.

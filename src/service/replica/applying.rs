@@ -26,6 +26,7 @@ impl<S: StateMachine, T> Replica<S, T> {
         let place = Place(delivery.position);
         self.machine
             .apply(place, &delivery.value, self.answers.buffer());
+        let reply = self.options.tells.then(|| self.answers.copy(from));
         self.checkpoints.since += delivery.value.len() as u64 + Self::COMMAND_WEIGHT;
         match own.then(|| self.changes.pop()).flatten() {
             Some(ticket) => self.answers.reply(ticket, from),
@@ -34,7 +35,7 @@ impl<S: StateMachine, T> Replica<S, T> {
         if own && self.standing.hear(now) {
             out.event(Event::Standing { sound: true });
         }
-        out.event(Event::Applied(delivery));
+        out.event(Event::Applied { delivery, reply });
     }
 
     /// Answers reads that the state is recent enough for.

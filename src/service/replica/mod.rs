@@ -88,6 +88,9 @@ pub struct Options {
     pub checkpoint: u64,
     /// Whether checkpoints outlive the process: only then may others forget.
     pub durable: bool,
+    /// Whether the replies to all commands are told, also to those that were submitted
+    /// elsewhere: some services have something to show to everybody.
+    pub tells: bool,
 }
 
 /// The checkpoints of this replica.
@@ -120,7 +123,12 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A command was applied at its place.
-    Applied(Delivery),
+    Applied {
+        /// The command.
+        delivery: Delivery,
+        /// The reply to it, if [`Options::tells`].
+        reply: Option<Bytes>,
+    },
     /// The state of this replica differs from others': it must end, for nobody can
     /// believe it.
     Diverged {

@@ -5,16 +5,17 @@
 //! the order, whatever their own clocks say, and it never runs backwards.
 //!
 //! A clock that is years ahead must not end the life of every key with one
-//! command: one command moves the time by at most [`Limits::LEAP`]. A stamp that
+//! command: one command moves the time by at most [`LogTime::LEAP`]. A stamp that
 //! no clock can show is not believed at all, not even as the first.
-
-use super::limits::Limits;
 
 /// The time of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogTime(u64);
 
 impl LogTime {
+    /// Milliseconds by which one command moves the time at most.
+    pub const LEAP: u64 = 60 * 60 * 1000;
+
     /// The year 2200: no clock shows more.
     pub const LAST: u64 = 7_258_118_400_000;
 
@@ -35,7 +36,7 @@ impl LogTime {
         }
         self.0 = match self.0 {
             0 => stamp,
-            now => stamp.min(now + Limits::LEAP),
+            now => stamp.min(now + Self::LEAP),
         };
     }
 }
@@ -53,8 +54,8 @@ mod tests {
         time.hear(900);
         assert_eq!(time.now(), 1_000);
         time.hear(LogTime::LAST);
-        assert_eq!(time.now(), 1_000 + Limits::LEAP);
+        assert_eq!(time.now(), 1_000 + LogTime::LEAP);
         time.hear(u64::MAX);
-        assert_eq!(time.now(), 1_000 + Limits::LEAP);
+        assert_eq!(time.now(), 1_000 + LogTime::LEAP);
     }
 }
