@@ -24,6 +24,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub mod chat;
 pub mod clock;
 pub mod kv;
 pub mod replica;
