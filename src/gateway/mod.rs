@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`resp`] | RESP2 and RESP3, the language of Redis: requests in, replies out |
 //! | [`kv`] | the key-value store for any client of Redis |
+//! | [`irc`] | the chat for any client of IRC |
 
+pub mod irc;
 pub mod kv;
 pub mod resp;

@@ -1,0 +1,9 @@
+//! The chat for any client of IRC.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`line`] | lines: cut out of what comes in, taken apart |
+//! | [`accounts`] | who may call themselves by an account's name |
+
+pub mod accounts;
+pub mod line;
