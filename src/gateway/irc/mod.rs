@@ -2,7 +2,7 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`line`] | lines: cut out of what comes in, taken apart |
+//! | [`mod@line`] | lines: cut out of what comes in, taken apart |
 //! | [`accounts`] | who may call themselves by an account's name |
 
 pub mod accounts;
