@@ -5,14 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use paxcast::daemon::{Common, Failure, Faults, say, start_log};
-use paxcast::gateway::kv::{self, Allowances, run_replicated, run_single};
+use paxcast::gateway::crowd::{Allowances, connections};
+use paxcast::gateway::kv::{self, run_replicated, run_single};
 use paxcast::protocol::Role;
 use paxcast::service::kv::limits::Limits;
-
-/// Descriptors that are not connections.
-const OTHERS: u64 = 32;
 
 /// Serve a key-value store to any client of Redis
 ///
@@ -125,26 +122,4 @@ fn finish(result: Result<(), Failure>) -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
-}
-
-/// As many connections as asked for, or as this process may have descriptors for.
-fn connections(wanted: u64) -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return wanted as usize;
-    };
-    let enough = (wanted + OTHERS).min(hard);
-    if enough > soft {
-        // If that fails, there are fewer.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, enough, hard);
-    }
-    let (allowed, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((soft, hard));
-    let possible = allowed.saturating_sub(OTHERS);
-    if possible < wanted {
-        log::warn!(
-            "{possible} connections at once instead of {wanted}: the limit of open files is \
-             {allowed}; raise it with `ulimit -n {}`",
-            wanted + OTHERS
-        );
-    }
-    possible.min(wanted) as usize
 }

@@ -5,22 +5,21 @@
 //! row, and only the front of the row leaves.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-
-use mio::net::TcpStream;
+use std::io;
 
 use super::backend::Answer;
 use super::rendering::render;
 use super::session::{Outcome, Session, Shape, Silence};
+use crate::gateway::crowd::Guest;
 use crate::gateway::resp::{Broken, Intake, Step, Version, Writer};
+use crate::gateway::stream::{Received, Stream};
 use crate::protocol::Time;
 use crate::service::kv::reply::Reply;
 
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// Which connection of its place.
     pub generation: u32,
     /// What came in.
@@ -31,9 +30,6 @@ pub struct Connection {
     pub since: Time,
     /// When it asked last.
     pub heard: Time,
-    out: Vec<u8>,
-    /// So much of `out` is sent.
-    sent: usize,
     row: VecDeque<Waiting>,
     /// The number of the front of the row.
     first: u64,
@@ -48,16 +44,8 @@ pub struct Connection {
     held: Option<Held>,
     /// Nothing whole is left of what came in.
     drained: bool,
-    /// The socket may have more.
-    pub readable: bool,
     /// Nothing more is read; it ends when all is answered and sent.
     pub closing: bool,
-    /// The client has not taken anything since then, though it could.
-    pub stalled: Option<Time>,
-    /// It is on the list of those that have something to do.
-    pub listed: bool,
-    /// Bytes that it holds, as they were counted last.
-    pub counted: usize,
 }
 
 /// A command that is not submitted yet.
@@ -90,11 +78,8 @@ impl Connection {
     /// The most requests under way.
     const UNDER_WAY: usize = 1024;
 
-    /// An empty block of more than this is given back.
-    const SPARE: usize = 64 << 10;
-
     /// A connection that has just come.
-    pub fn new(stream: TcpStream, generation: u32, session: Session, now: Time) -> Connection {
+    pub fn new(stream: Stream, generation: u32, session: Session, now: Time) -> Connection {
         Connection {
             stream,
             generation,
@@ -102,8 +87,6 @@ impl Connection {
             since: now,
             heard: now,
             intake: Intake::default(),
-            out: Vec::new(),
-            sent: 0,
             row: VecDeque::new(),
             first: 0,
             changes: 0,
@@ -112,17 +95,8 @@ impl Connection {
             watching: false,
             held: None,
             drained: true,
-            readable: true,
             closing: false,
-            stalled: None,
-            listed: false,
-            counted: 0,
         }
-    }
-
-    /// The socket, to be watched.
-    pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
     }
 
     /// Reads once; says how many bytes came. Nothing comes when nothing is there,
@@ -132,26 +106,17 @@ impl Connection {
     ///
     /// When the connection is broken.
     pub fn receive(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
-        match self.stream.read(scratch) {
-            Ok(0) => {
-                self.readable = false;
+        match self.stream.receive(scratch)? {
+            Received::End => {
                 self.closing = true;
                 Ok(0)
             }
-            Ok(count) => {
-                // Less than could be means that it was all there was; more will
-                // be announced.
-                self.readable = count == scratch.len();
+            Received::Some(count) => {
                 self.intake.feed(&scratch[..count]);
                 self.drained = false;
                 Ok(count)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readable = false;
-                Ok(0)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
+            Received::Nothing => Ok(0),
         }
     }
 
@@ -180,22 +145,12 @@ impl Connection {
 
     /// Bytes that wait to be sent.
     pub fn pending(&self) -> usize {
-        self.out.len() - self.sent
+        self.stream.pending()
     }
 
     /// Whether nothing is under way and nothing waits to be sent.
     pub fn is_done(&self) -> bool {
         self.row.is_empty() && self.held.is_none() && self.pending() == 0
-    }
-
-    /// Bytes of memory that it holds.
-    pub fn held(&self) -> usize {
-        const PLACE: usize = size_of::<Waiting>();
-        self.intake.held()
-            + self.out.capacity()
-            + self.row.capacity() * PLACE
-            + self.ready
-            + self.session.held()
     }
 
     /// How many commands are under way that change something.
@@ -229,7 +184,11 @@ impl Connection {
         let session = &mut self.session;
         let mut aside = Vec::new();
         let straight = self.row.is_empty();
-        let out = if straight { &mut self.out } else { &mut aside };
+        let out = if straight {
+            self.stream.out()
+        } else {
+            &mut aside
+        };
         let start = out.len();
         let outcome = session.execute(&arguments, wall, out, command);
         let muted = before != Silence::Not && session.silence == before;
@@ -253,10 +212,11 @@ impl Connection {
     /// A reply that is there at once: `write` appends it. It waits its turn.
     pub fn reply(&mut self, muted: bool, write: impl FnOnce(&mut Session, &mut Vec<u8>)) {
         if self.row.is_empty() {
-            let before = self.out.len();
-            write(&mut self.session, &mut self.out);
+            let out = self.stream.out();
+            let before = out.len();
+            write(&mut self.session, out);
             if muted {
-                self.out.truncate(before);
+                out.truncate(before);
             }
             return;
         }
@@ -331,61 +291,30 @@ impl Connection {
             reply: Some(reply), ..
         }) = self.row.front()
         {
-            self.out.extend_from_slice(reply);
+            self.stream.out().extend_from_slice(reply);
             self.ready -= reply.len();
             self.row.pop_front();
             self.first += 1;
         }
     }
-
-    /// Sends what is there; says how many bytes left.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is broken.
-    pub fn send(&mut self, now: Time) -> io::Result<usize> {
-        let before = self.sent;
-        let mut blocked = false;
-        while self.sent < self.out.len() {
-            match self.stream.write(&self.out[self.sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    blocked = true;
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let left = self.sent - before;
-        if !blocked {
-            self.stalled = None;
-        } else if left > 0 || self.stalled.is_none() {
-            self.stalled = Some(now);
-        }
-        if self.sent == self.out.len() {
-            self.sent = 0;
-            self.out.clear();
-            if self.out.capacity() > Self::SPARE {
-                self.out = Vec::new();
-            }
-        }
-        Ok(left)
-    }
 }
 
-impl Connection {
-    /// Says good-bye. What came and was not read would make the kernel take the
-    /// last replies back, so some of it is read.
-    pub fn close(&mut self, scratch: &mut [u8]) {
-        const ROUNDS: usize = 16;
-        let _ = self.stream.shutdown(Shutdown::Write);
-        for _ in 0..ROUNDS {
-            if !matches!(self.stream.read(scratch), Ok(1..)) {
-                return;
-            }
-        }
+impl Guest for Connection {
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn held(&self) -> usize {
+        const PLACE: usize = size_of::<Waiting>();
+        self.intake.held()
+            + self.stream.held()
+            + self.row.capacity() * PLACE
+            + self.ready
+            + self.session.held()
+    }
+
+    fn address(&self) -> &str {
+        &self.session.address
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`Front`] | listener, connections, what they cost |
+//! | [`Front`] | connections, and who has a turn |
 //! | `connection` | one connection: requests in, replies out in their order |
 //! | `session` | what a client is: RESP version, transaction, name |
 //! | `table` | the commands, one row each |
@@ -32,6 +32,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use front::{Allowances, Front};
+pub use front::Front;
 pub use replicated::run_replicated;
 pub use single::{Options, run_single};

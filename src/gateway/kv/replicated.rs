@@ -8,9 +8,9 @@ use bytes::Bytes;
 use mio::event::Event;
 
 use super::backend::{Answer, BackEnd, Facts, Kind, Submitted, Ticket};
-use super::front::{Allowances, Front};
-use super::single::{listen, wall};
+use super::front::Front;
 use crate::daemon::{Command, Door, Entrance, Failure, Flow, Service, run_replica, say};
+use crate::gateway::crowd::{Allowances, listen, wall};
 use crate::protocol::Time;
 use crate::service::clock::LogTime;
 use crate::service::kv::Store;
@@ -62,7 +62,7 @@ impl Desk {
         address: SocketAddr,
         allowances: Allowances,
     ) -> Result<Desk, Failure> {
-        let listener = listen(address)?;
+        let listener = listen(address, "a redis-server")?;
         let refused =
             |error| Failure::Failed(format!("the kernel refused to set up the loop: {error}"));
         let (registry, token, now) = (entrance.registry, entrance.token, entrance.now);

@@ -4,15 +4,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use mio::net::TcpListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::backend::{Answer, BackEnd, Facts, Kind, Submitted, Ticket};
-use super::front::{Allowances, Front};
+use super::front::Front;
 use crate::daemon::{Failure, Signals, Wish, say};
+use crate::gateway::crowd::{Allowances, listen, wall};
 use crate::protocol::Time;
 use crate::service::clock::LogTime;
 use crate::service::kv::Store;
@@ -93,12 +93,6 @@ impl BackEnd for Single {
     }
 }
 
-/// Milliseconds since 1970 by the clock on the wall; 0 if it shows less.
-pub fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
-}
-
 /// Serves until a signal ends it. To be called before any thread is started.
 ///
 /// # Errors
@@ -117,7 +111,7 @@ pub fn run_single(options: &Options) -> Result<(), Failure> {
     poll.registry()
         .register(&mut SourceFd(&descriptor), SIGNAL, Interest::READABLE)
         .map_err(refused)?;
-    let listener = listen(options.listen)?;
+    let listener = listen(options.listen, "a redis-server")?;
     let born = Instant::now();
     let clock = || Time::ZERO + born.elapsed();
     let mut front = Front::open(
@@ -165,22 +159,4 @@ pub fn run_single(options: &Options) -> Result<(), Failure> {
             }
         }
     }
-}
-
-/// Begins to listen, or says why not and what to do.
-pub fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
-        let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "another program listens there (a redis-server?); end it, or choose another port \
-                 with --listen"
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                "this host has no such address; `ip address` lists what it has"
-            }
-            io::ErrorKind::PermissionDenied => "ports below 1024 are not for everybody",
-            _ => "choose another address with --listen",
-        };
-        Failure::Failed(format!("cannot listen on {address}: {error}: {advice}"))
-    })
 }

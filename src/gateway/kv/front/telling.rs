@@ -1,6 +1,6 @@
 //! What the front end tells about itself and its connections.
 
-use super::Front;
+use super::{Front, Traffic};
 use crate::gateway::kv::about::{self, Counts};
 use crate::gateway::kv::backend::BackEnd;
 use crate::gateway::kv::client;
@@ -10,6 +10,24 @@ use crate::gateway::resp::Writer;
 use crate::protocol::Time;
 
 impl Front {
+    /// All that is counted about connections.
+    fn counts(&self) -> Counts {
+        let tally = self.crowd.tally();
+        Counts {
+            clients: tally.clients,
+            most_clients: self.crowd.allowances().connections,
+            connections: tally.connections,
+            rejected: tally.rejected,
+            cut_off: tally.cut_off,
+            commands: self.counts.commands,
+            received: self.counts.received,
+            sent: self.counts.sent,
+            buffers: tally.buffers,
+            uptime: self.now.since(self.born).as_secs(),
+            port: self.port,
+        }
+    }
+
     /// What was counted so far, as a line for people.
     pub fn report(&self) -> String {
         let Counts {
@@ -22,7 +40,7 @@ impl Front {
             sent,
             buffers,
             ..
-        } = self.counts;
+        } = self.counts();
         format!(
             "statistics role=kv clients={clients} connections={connections} rejected={rejected} \
              cut_off={cut_off} commands={commands} received_bytes={received} sent_bytes={sent} \
@@ -50,16 +68,13 @@ impl Front {
         };
         let text = match question {
             Question::Clients => {
-                let others = self
-                    .slots
-                    .iter()
-                    .filter_map(|slot| slot.connection.as_ref());
-                let others: String = others.map(|other| describe(other)).collect();
+                let others = self.crowd.guests();
+                let others: String = others.map(|(_, other)| describe(other)).collect();
                 others + &describe(connection)
             }
             Question::Client => describe(connection),
-            Question::Info(sections) => about::info(sections, &self.counts, &back.facts()),
-            Question::Log => about::info(&["paxos".to_owned()], &self.counts, &back.facts()),
+            Question::Info(sections) => about::info(sections, &self.counts(), &back.facts()),
+            Question::Log => about::info(&["paxos".to_owned()], &self.counts(), &back.facts()),
             Question::Hash => {
                 let facts = back.facts();
                 format!("{:016x}@{}", facts.digest, facts.place)
@@ -71,15 +86,8 @@ impl Front {
                 });
             }
             Question::ResetStatistics => {
-                self.counts = Counts {
-                    clients: self.counts.clients,
-                    most_clients: self.counts.most_clients,
-                    buffers: self.counts.buffers,
-                    connections: self.counts.connections,
-                    uptime: self.counts.uptime,
-                    port: self.counts.port,
-                    ..Counts::default()
-                };
+                self.counts = Traffic::default();
+                self.crowd.reset_tally();
                 return connection.reply(muted, |session, out| {
                     Writer::new(out, session.version).ok();
                 });

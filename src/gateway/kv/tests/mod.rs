@@ -11,7 +11,7 @@ use rig::{Client, Rig, Slow, prompt};
 
 use super::backend::Answer;
 use super::connection::Connection;
-use super::front::{Allowances, Front};
+use crate::gateway::crowd::{Allowances, Crowd};
 
 /// A line that some connection sends.
 fn a_request() -> impl Strategy<Value = &'static str> {
@@ -247,10 +247,10 @@ fn who_never_takes_anything_is_cut_off_in_the_end() {
     let mut other = rig.connect();
     other.send(b"PING\r\n");
     rig.hear(&mut other, 7);
-    rig.now = rig.now + Front::PATIENCE / 2;
+    rig.now = rig.now + Crowd::<Connection>::PATIENCE / 2;
     rig.turn();
     assert_eq!(rig.front.clients(), 2);
-    rig.now = rig.now + Front::PATIENCE;
+    rig.now = rig.now + Crowd::<Connection>::PATIENCE;
     rig.turn();
     assert_eq!(
         (rig.front.clients(), rig.front.buffers() < 70_000),

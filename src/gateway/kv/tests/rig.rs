@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use mio::net::TcpListener;
 use mio::{Events, Poll};
 
+use crate::gateway::crowd::Allowances;
 use crate::gateway::kv::backend::{Answer, BackEnd, Facts, Kind, Submitted, Ticket};
-use crate::gateway::kv::front::{Allowances, Front};
+use crate::gateway::kv::front::Front;
 use crate::protocol::Time;
 use crate::service::kv::Store;
 use crate::service::{Place, Reading, StateMachine};
