@@ -1,18 +1,15 @@
 //! The service as one process without a log: nothing is replicated, nothing
 //! outlives it. What replication costs is measured against this.
 
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
-use std::time::Instant;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::event::Event;
 
 use super::backend::{Answer, BackEnd, Facts, Kind, Submitted, Ticket};
 use super::front::Front;
-use crate::daemon::{Failure, Signals, Wish, say};
-use crate::gateway::crowd::{Allowances, listen, wall};
+use crate::daemon::{Failure, say};
+use crate::gateway::alone::{self, Alone, refused};
+use crate::gateway::crowd::{Allowances, listen};
 use crate::protocol::Time;
 use crate::service::clock::LogTime;
 use crate::service::kv::Store;
@@ -93,70 +90,48 @@ impl BackEnd for Single {
     }
 }
 
+/// The store and its front end.
+#[derive(Debug)]
+struct Shop {
+    front: Front,
+    back: Single,
+}
+
+impl Alone for Shop {
+    fn handle_event(&mut self, event: &Event) {
+        self.front.handle_event(event);
+    }
+
+    fn turn(&mut self, now: Time, wall: u64) -> bool {
+        self.back.catch_up(wall);
+        self.front.turn(now, wall, &mut self.back)
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        self.front.next_timeout()
+    }
+
+    fn report(&self) -> String {
+        self.front.report()
+    }
+}
+
 /// Serves until a signal ends it. To be called before any thread is started.
 ///
 /// # Errors
 ///
 /// When it cannot listen, or the kernel refuses to wait.
 pub fn run_single(options: &Options) -> Result<(), Failure> {
-    const SIGNAL: Token = Token(0);
-    const FRONT: usize = 1;
-    let refused = |error: io::Error| {
-        Failure::Failed(format!("the kernel refused to set up the loop: {error}"))
-    };
-    let signals = Signals::take_over()
-        .map_err(|error| Failure::Failed(format!("cannot take over the signals: {error}")))?;
-    let mut poll = Poll::new().map_err(refused)?;
-    let descriptor = signals.as_raw_fd();
-    poll.registry()
-        .register(&mut SourceFd(&descriptor), SIGNAL, Interest::READABLE)
-        .map_err(refused)?;
-    let listener = listen(options.listen, "a redis-server")?;
-    let born = Instant::now();
-    let clock = || Time::ZERO + born.elapsed();
-    let mut front = Front::open(
-        listener,
-        poll.registry(),
-        FRONT,
-        options.allowances,
-        clock(),
-    )
-    .map_err(refused)?;
-    let mut back = Single {
-        store: Store::new(options.limits),
-        place: Place::ZERO,
-    };
-    let address = front.address().map_err(refused)?;
-    say(&format!("ready role=kv mode=single address={address}"));
-    let mut events = Events::with_capacity(1024);
-    loop {
-        let (now, wall) = (clock(), wall());
-        back.catch_up(wall);
-        let more = front.turn(now, wall, &mut back);
-        let patience = match (more, front.next_timeout()) {
-            (true, _) => Some(std::time::Duration::ZERO),
-            (false, Some(due)) => Some(due.since(clock())),
-            (false, None) => None,
+    alone::run(|registry, token, now| {
+        let listener = listen(options.listen, "a redis-server")?;
+        let front = Front::open(listener, registry, token, options.allowances, now);
+        let front = front.map_err(refused)?;
+        let address = front.address().map_err(refused)?;
+        say(&format!("ready role=kv mode=single address={address}"));
+        let back = Single {
+            store: Store::new(options.limits),
+            place: Place::ZERO,
         };
-        match poll.poll(&mut events, patience) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(Failure::Failed(format!(
-                    "the kernel refused to wait: {error}"
-                )));
-            }
-            _ => {}
-        }
-        for event in &events {
-            if event.token() == SIGNAL {
-                while let Some(wish) = signals.next() {
-                    match wish {
-                        Wish::End => return Ok(()),
-                        Wish::Report => say(&front.report()),
-                    }
-                }
-            } else {
-                front.handle_event(event);
-            }
-        }
-    }
+        Ok(Shop { front, back })
+    })
 }
