@@ -146,6 +146,19 @@ pub fn hash_password(password: &str) -> Result<String, std::io::Error> {
     Ok(hash.to_string())
 }
 
+/// A secret that nobody can guess.
+///
+/// # Panics
+///
+/// When the operating system has no random bytes; there were some at the start.
+pub fn secret() -> String {
+    let mut bytes = [0; 16];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .expect("the operating system has random bytes");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What stands in the log for a secret by which somebody can come back.
 pub fn token(secret: &str) -> [u8; 32] {
     let mut digest = Sha256::new();

@@ -1,0 +1,297 @@
+//! Conversations through a relay, line by line.
+
+use super::*;
+
+/// A relay with what it has sent to either side.
+struct Rig {
+    relay: Relay,
+    client: String,
+    gateway: String,
+    verdict: Verdict,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        Rig {
+            relay: Relay::new("s3cret".into()),
+            client: String::new(),
+            gateway: String::new(),
+            verdict: Verdict::GoOn,
+        }
+    }
+
+    /// A client that has come in as alice, by the Open at place 7.
+    fn settled() -> Rig {
+        let mut rig = Rig::new();
+        rig.attach();
+        rig.client_says(&["NICK alice", "USER a 0 * :Alice A."]);
+        rig.gateway_says(&[
+            ":g1 CAP * ACK :paxcast/session",
+            "@paxcast/place=7 :g1 001 alice :Welcome",
+            "@paxcast/place=7 :g1 422 alice :No message of today",
+        ]);
+        rig.told();
+        rig.asked();
+        rig
+    }
+
+    fn attach(&mut self) {
+        self.relay.attach(&mut self.gateway);
+    }
+
+    fn client_says(&mut self, lines: &[&str]) {
+        for line in lines {
+            self.relay
+                .hear_client(line, &mut self.client, &mut self.gateway);
+        }
+    }
+
+    fn gateway_says(&mut self, lines: &[&str]) {
+        for line in lines {
+            let relay = &mut self.relay;
+            self.verdict = relay.hear_gateway(line, &mut self.client, &mut self.gateway);
+        }
+    }
+
+    /// What the client was sent since it was looked at.
+    fn told(&mut self) -> Vec<String> {
+        take(&mut self.client)
+    }
+
+    /// What the gateway was.
+    fn asked(&mut self) -> Vec<String> {
+        take(&mut self.gateway)
+    }
+}
+
+fn take(out: &mut String) -> Vec<String> {
+    let text = std::mem::take(out);
+    assert!(text.is_empty() || text.ends_with("\r\n"));
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_plain_client_is_given_a_secret_and_comes_in() {
+    let mut rig = Rig::new();
+    rig.attach();
+    assert_eq!(rig.asked(), ["CAP REQ :paxcast/session"]);
+    rig.client_says(&["NICK alice"]);
+    assert_eq!(rig.asked(), ["NICK alice"]);
+    rig.client_says(&["USER a 0 * :Alice A."]);
+    assert_eq!(
+        rig.asked(),
+        ["USER a 0 * :Alice A.", "PASS :s3cret", "CAP END"]
+    );
+    rig.gateway_says(&[
+        ":g1 CAP * ACK :paxcast/session",
+        "@paxcast/place=7 :g1 001 alice :Welcome",
+    ]);
+    assert_eq!(rig.told(), [":g1 001 alice :Welcome"]);
+    rig.client_says(&[
+        "JOIN #a",
+        "@+x=1;paxcast/number=9 PRIVMSG #a :hi",
+        "PONG :x",
+    ]);
+    assert_eq!(
+        rig.asked(),
+        [
+            "@paxcast/number=1 JOIN #a",
+            "@paxcast/number=2;+x=1 PRIVMSG #a :hi",
+            "PONG :x"
+        ]
+    );
+}
+
+#[test]
+fn a_client_that_negotiates_does_not_see_the_fronts_part() {
+    let mut rig = Rig::new();
+    rig.attach();
+    rig.client_says(&["CAP LS 302", "PASS :my own", "NICK alice", "USER a 0 * :A"]);
+    rig.gateway_says(&[
+        ":g1 CAP * ACK :paxcast/session",
+        ":g1 CAP * LS :server-time paxcast/session batch",
+    ]);
+    assert_eq!(rig.told(), [":g1 CAP * LS :server-time batch"]);
+    rig.client_says(&["CAP REQ :server-time batch", "CAP REQ paxcast/session"]);
+    assert_eq!(rig.told(), ["CAP * NAK :paxcast/session"]);
+    rig.gateway_says(&[":g1 CAP * ACK :server-time batch"]);
+    assert_eq!(rig.told(), [":g1 CAP * ACK :server-time batch"]);
+    rig.asked();
+    rig.client_says(&["CAP END"]);
+    assert_eq!(rig.asked(), ["PASS :my own", "CAP END"]);
+    rig.gateway_says(&["@paxcast/place=7 :g1 001 alice_ :Welcome"]);
+    let mut out = String::new();
+    assert_eq!(rig.relay.detach(&mut out), Verdict::GoOn);
+    rig.attach();
+    assert_eq!(
+        rig.asked(),
+        [
+            "CAP REQ :paxcast/session batch server-time",
+            "PASS :my own",
+            "NICK alice_",
+            "USER a 0 * :A",
+            "PAXOS SEEN 6",
+            "CAP END"
+        ]
+    );
+}
+
+#[test]
+fn a_move_shows_what_is_missing_once_and_says_again_what_was_not_done() {
+    let mut rig = Rig::settled();
+    rig.client_says(&["PRIVMSG #a :one", "PRIVMSG #a :two", "WHO #a"]);
+    rig.gateway_says(&[
+        ":g1 PAXOS DONE 1",
+        "@paxcast/place=20;time=x :bob!b@h JOIN #a",
+        "@paxcast/place=21 :g1 332 alice #a :first line of three",
+    ]);
+    assert_eq!(
+        rig.told(),
+        [
+            "@time=x :bob!b@h JOIN #a",
+            ":g1 332 alice #a :first line of three"
+        ]
+    );
+    rig.asked();
+    assert_eq!(rig.relay.detach(&mut rig.client), Verdict::GoOn);
+    rig.client_says(&["PRIVMSG #a :three", "PONG late"]);
+    assert!(rig.asked().is_empty() && rig.told().is_empty());
+    rig.attach();
+    assert!(rig.asked().contains(&"PAXOS SEEN 20".to_owned()));
+    rig.gateway_says(&[
+        ":g2 CAP * ACK :paxcast/session",
+        "@paxcast/place=30 :g2 001 alice :Welcome",
+        ":g2 PAXOS RESUMED 2",
+    ]);
+    assert_eq!(
+        rig.asked(),
+        [
+            "@paxcast/number=2 PRIVMSG #a :two",
+            "@paxcast/number=3 WHO #a",
+            "@paxcast/number=4 PRIVMSG #a :three"
+        ]
+    );
+    rig.gateway_says(&[
+        "@paxcast/place=21 :g2 332 alice #a :first line of three",
+        "@paxcast/place=21.1 :g2 353 alice = #a :second",
+        "@paxcast/place=25 :bob!b@h NICK rob",
+        ":g2 PAXOS DONE 2",
+        ":g2 315 alice #a :End of WHO",
+        ":g2 PAXOS DONE 3",
+        ":g2 PAXOS DONE 4",
+    ]);
+    assert_eq!(
+        rig.told(),
+        [
+            ":g2 353 alice = #a :second",
+            ":bob!b@h NICK rob",
+            ":g2 315 alice #a :End of WHO"
+        ]
+    );
+    assert!(rig.relay.pending.is_empty());
+}
+
+#[test]
+fn a_second_move_in_the_middle_of_the_first_loses_nothing() {
+    let mut rig = Rig::settled();
+    rig.gateway_says(&["@paxcast/place=8 :bob!b@h PRIVMSG alice :a"]);
+    rig.relay.detach(&mut rig.client);
+    rig.attach();
+    rig.gateway_says(&[":g2 PAXOS RESUMED 0"]);
+    rig.gateway_says(&["@paxcast/place=8 :bob!b@h PRIVMSG alice :a"]);
+    rig.relay.detach(&mut rig.client);
+    rig.asked();
+    rig.attach();
+    assert!(rig.asked().contains(&"PAXOS SEEN 7".to_owned()));
+    rig.gateway_says(&[
+        ":g3 PAXOS RESUMED 0",
+        "@paxcast/place=8 :bob!b@h PRIVMSG alice :a",
+        "@paxcast/place=9 :bob!b@h PRIVMSG alice :b",
+    ]);
+    assert_eq!(
+        rig.told(),
+        [":bob!b@h PRIVMSG alice :a", ":bob!b@h PRIVMSG alice :b"]
+    );
+}
+
+#[test]
+fn the_nick_is_followed_and_a_gap_is_shown_in_full() {
+    let mut rig = Rig::settled();
+    rig.gateway_says(&["@paxcast/place=9 :alice!a@h NICK :carol"]);
+    rig.relay.detach(&mut rig.client);
+    rig.told();
+    rig.attach();
+    assert!(rig.asked().contains(&"NICK carol".to_owned()));
+    rig.gateway_says(&[
+        ":g2 PAXOS RESUMED 0",
+        ":g2 PAXOS GAP",
+        "@paxcast/place=9 :carol!a@h JOIN #a",
+    ]);
+    assert_eq!(rig.told(), [":carol!a@h JOIN #a"]);
+}
+
+#[test]
+fn who_cannot_come_back_is_told_so() {
+    for (line, told) in [
+        (":g2 PAXOS FRESH", "ERROR :Your session has ended"),
+        (
+            ":g2 PAXOS DISPLACED",
+            "ERROR :You have come in somewhere else",
+        ),
+    ] {
+        let mut rig = Rig::settled();
+        rig.gateway_says(&["ERROR :bye"]);
+        assert!(rig.told().is_empty(), "the client stays");
+        rig.relay.detach(&mut rig.client);
+        rig.attach();
+        rig.gateway_says(&[line]);
+        assert_eq!(rig.verdict, Verdict::Close);
+        assert!(rig.told()[0].starts_with(told));
+    }
+    let mut rig = Rig::new();
+    rig.attach();
+    assert_eq!(rig.relay.detach(&mut rig.client), Verdict::Close);
+    assert_eq!(rig.told(), ["ERROR :The server is gone; try again"]);
+}
+
+#[test]
+fn who_leaves_without_a_word_leaves_no_ghost() {
+    let mut rig = Rig::settled();
+    assert!(!rig.relay.abandon(&mut rig.gateway));
+    assert_eq!(rig.asked(), ["QUIT :Connection closed"]);
+    let mut rig = Rig::settled();
+    rig.client_says(&["PRIVMSG #a :last"]);
+    rig.relay.detach(&mut rig.client);
+    assert!(rig.relay.abandon(&mut rig.gateway), "a ghost is left");
+    rig.attach();
+    rig.asked();
+    rig.gateway_says(&[":g2 PAXOS RESUMED 0"]);
+    assert_eq!(
+        rig.asked(),
+        [
+            "@paxcast/number=1 PRIVMSG #a :last",
+            "QUIT :Connection closed"
+        ]
+    );
+    let mut rig = Rig::new();
+    rig.attach();
+    rig.client_says(&["PASS mine", "NICK alice", "USER a 0 * :A"]);
+    rig.gateway_says(&["@paxcast/place=7 :g1 001 alice :Welcome"]);
+    rig.asked();
+    rig.relay.abandon(&mut rig.gateway);
+    assert!(rig.asked().is_empty(), "whoever has a secret may come back");
+    let mut rig = Rig::settled();
+    rig.client_says(&["QUIT :bye"]);
+    assert_eq!(rig.asked(), ["QUIT :bye"]);
+    assert_eq!(rig.relay.detach(&mut rig.client), Verdict::Close);
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut rig = Rig::settled();
+    rig.relay.detach(&mut rig.client);
+    while rig.relay.has_room() {
+        rig.client_says(&["PRIVMSG #a :x"]);
+    }
+    assert_eq!(rig.relay.pending.len(), Relay::PENDING);
+}
