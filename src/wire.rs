@@ -94,6 +94,14 @@ impl Reject {
     }
 }
 
+/// The number of the message in a datagram among all there are, if it is one of ours:
+/// a glance, without a look at anything else.
+pub fn variant(datagram: &[u8]) -> Option<u8> {
+    datagram
+        .starts_with(&MAGIC)
+        .then(|| datagram.get(HEADER).copied())?
+}
+
 /// Appends a datagram to `buffer`.
 pub fn encode(
     scope: &Scope,

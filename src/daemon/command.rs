@@ -31,7 +31,7 @@ pub struct Common {
     pub check_config: bool,
 
     /// Lose, double or delay what is received, for experiments:
-    /// drop=0.1,dup=0.01,delay=1..50ms,sync-fail=1000,seed=7
+    /// drop=0.1,dup=0.01,delay=1..50ms,phase=accept,sync-fail=1000,seed=7
     #[arg(long, value_name = "LIST")]
     pub faults: Option<Faults>,
 

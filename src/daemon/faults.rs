@@ -18,6 +18,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use crate::protocol::{ProcessId, Time};
+use crate::wire;
 
 /// Which misfortunes are wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,10 +29,42 @@ pub struct Faults {
     pub duplicate: f64,
     /// Every datagram is held up for a time between these two.
     pub delay: Option<(Duration, Duration)>,
+    /// Only the messages of this phase of the protocol are lost, doubled and held up.
+    pub phase: Option<Phase>,
     /// The how manieth sync of an acceptor's log fails, from 1.
     pub sync_fail: Option<u64>,
     /// Where the dice start; drawn anew when it is not given.
     pub seed: Option<u64>,
+}
+
+/// The messages of one phase of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// 1a and 1b: who leads, and what was voted for before.
+    Prepare,
+    /// 2a: what is to be voted for.
+    Accept,
+    /// 2b: what was, by which everybody learns what is decided.
+    Commit,
+}
+
+impl Phase {
+    const ALL: [(Phase, &str); 3] = [
+        (Phase::Prepare, "prepare"),
+        (Phase::Accept, "accept"),
+        (Phase::Commit, "commit"),
+    ];
+
+    /// Whether a datagram is of this phase.
+    fn has(self, datagram: &[u8]) -> bool {
+        let phase = match wire::variant(datagram) {
+            Some(5 | 6) => Phase::Prepare,
+            Some(9) => Phase::Accept,
+            Some(10) => Phase::Commit,
+            _ => return false,
+        };
+        phase == self
+    }
 }
 
 impl FromStr for Faults {
@@ -51,11 +84,18 @@ impl FromStr for Faults {
                 "drop" => faults.drop = probability(key, value)?,
                 "dup" => faults.duplicate = probability(key, value)?,
                 "delay" => faults.delay = Some(span(value)?),
+                "phase" => {
+                    let named = Phase::ALL.iter().find(|(_, name)| *name == value);
+                    let (phase, _) = named.ok_or_else(|| {
+                        format!("`phase={value}`: there are prepare, accept and commit")
+                    })?;
+                    faults.phase = Some(*phase);
+                }
                 "sync-fail" => faults.sync_fail = Some(ordinal(key, value)?),
                 "seed" => faults.seed = Some(number(key, value)?),
                 _ => {
                     return Err(format!(
-                        "unknown fault `{key}`; there are drop, dup, delay, sync-fail and seed, as in {EXAMPLE}"
+                        "unknown fault `{key}`; there are drop, dup, delay, phase, sync-fail and seed, as in {EXAMPLE}"
                     ));
                 }
             }
@@ -70,6 +110,12 @@ impl fmt::Display for Faults {
         if let Some((least, most)) = self.delay {
             write!(f, ",delay={}..{}us", least.as_micros(), most.as_micros())?;
         }
+        let named = Phase::ALL
+            .iter()
+            .find(|(phase, _)| Some(*phase) == self.phase);
+        if let Some((_, name)) = named {
+            write!(f, ",phase={name}")?;
+        }
         if let Some(sync) = self.sync_fail {
             write!(f, ",sync-fail={sync}")?;
         }
@@ -80,7 +126,7 @@ impl fmt::Display for Faults {
     }
 }
 
-const EXAMPLE: &str = "drop=0.1,dup=0.01,delay=1..50ms,sync-fail=1000,seed=7";
+const EXAMPLE: &str = "drop=0.1,dup=0.01,delay=1..50ms,phase=accept,sync-fail=1000,seed=7";
 
 fn probability(key: &str, value: &str) -> Result<f64, String> {
     match value.parse::<f64>() {
@@ -176,6 +222,10 @@ impl Injector {
 
     /// Decides about one datagram.
     pub fn admit(&mut self, now: Time, arrival: &Arrival) -> Fate {
+        let spared = |phase: &Phase| !phase.has(&arrival.0);
+        if self.faults.phase.as_ref().is_some_and(spared) {
+            return Fate::Now(1);
+        }
         if self.strikes(self.faults.drop) {
             return Fate::Lost;
         }
@@ -222,8 +272,11 @@ impl Injector {
 mod tests {
     use std::net::Ipv4Addr;
 
+    use bytes::BytesMut;
+
     use super::*;
-    use crate::protocol::Role;
+    use crate::protocol::{Ballot, Instance, Message, Payload, Role, Watermark};
+    use crate::wire::Scope;
 
     fn me(id: u16) -> ProcessId {
         ProcessId {
@@ -242,12 +295,13 @@ mod tests {
 
     #[test]
     fn the_option_is_read_and_printed() {
-        let text = "drop=0.1,dup=0.01,delay=1..50ms,sync-fail=1000,seed=7";
+        let text = "drop=0.1,dup=0.01,delay=1..50ms,phase=accept,sync-fail=1000,seed=7";
         let faults: Faults = text.parse().unwrap();
         assert_eq!(faults.drop, 0.1);
         assert_eq!(faults.duplicate, 0.01);
         let milli = Duration::from_millis;
         assert_eq!(faults.delay, Some((milli(1), milli(50))));
+        assert_eq!(faults.phase, Some(Phase::Accept));
         assert_eq!(faults.sync_fail, Some(1000));
         assert_eq!(faults.seed, Some(7));
         assert_eq!(faults.to_string().parse::<Faults>().unwrap(), faults);
@@ -264,12 +318,85 @@ mod tests {
             ("delay=5..1ms", "upside down"),
             ("delay=5parsec", "a time or a range"),
             ("delay=1e30s", "at most 60 s"),
+            ("phase=2", "prepare, accept and commit"),
             ("sync-fail=0", "starts at 1"),
             ("seed=x", "whole number"),
             ("dorp=0.1", "unknown fault `dorp`"),
         ] {
             let error = text.parse::<Faults>().unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_phase_is_struck_and_the_others_are_spared() {
+        let ballot = Ballot {
+            round: 3,
+            proposer: 1,
+            incarnation: 9,
+        };
+        let instance = Instance(1);
+        let scope = Scope {
+            cluster: 1,
+            config: 2,
+        };
+        let prepare = Some(Phase::Prepare);
+        for (message, phase) in [
+            (
+                Message::Prepare {
+                    ballot,
+                    from: instance,
+                    through: None,
+                },
+                prepare,
+            ),
+            (
+                Message::Promise {
+                    ballot,
+                    from: instance,
+                    through: None,
+                    watermark: Watermark::default(),
+                    votes: Vec::new(),
+                },
+                prepare,
+            ),
+            (
+                Message::Accept {
+                    ballot,
+                    decided: Instance::ZERO,
+                    instance,
+                    value: Payload::new(Bytes::new()),
+                },
+                Some(Phase::Accept),
+            ),
+            (
+                Message::Accepted {
+                    ballot,
+                    instances: Vec::new(),
+                },
+                Some(Phase::Commit),
+            ),
+            (
+                Message::Heartbeat {
+                    ballot,
+                    decided: Instance::ZERO,
+                },
+                None,
+            ),
+        ] {
+            let mut buffer = BytesMut::new();
+            wire::encode(&scope, me(1), 1, &message, &mut buffer);
+            let arrival = (buffer.freeze(), datagram().1);
+            for (struck, name) in Phase::ALL {
+                let faults: Faults = format!("drop=1,phase={name}").parse().unwrap();
+                let fate = Injector::new(faults, me(1)).admit(Time(0), &arrival);
+                let expected = if phase == Some(struck) {
+                    Fate::Lost
+                } else {
+                    Fate::Now(1)
+                };
+                assert_eq!(fate, expected, "{message:?}");
+            }
         }
     }
 
