@@ -42,6 +42,7 @@ mod ratio;
 mod redis;
 mod report;
 mod run;
+mod servers;
 mod sheet;
 
 pub use chain::Chain;

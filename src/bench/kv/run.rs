@@ -14,13 +14,14 @@ use super::findings::{Findings, Mode, Row, Sample, Timeline};
 use super::load::Summary;
 use super::operation::{Mix, read};
 use super::record::{self, Judgement, Recorded, judge, now};
-use super::servers::{Kind, Running, Set};
+use super::servers::{Kind, Set};
 use super::timeline::timeline;
 use super::trouble::{Story, Trouble};
 use crate::bench::cluster::executable;
 use crate::bench::columns::grouped;
 use crate::bench::latencies::{add_file, latencies};
 use crate::bench::machine::Machine;
+use crate::bench::servers::Running;
 use crate::bench::{Child, Excuse};
 
 /// What is measured, and how.

@@ -6,8 +6,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::record::now;
-use super::servers::Running;
 use crate::bench::Excuse;
+use crate::bench::servers::Running;
 
 /// Something that was done to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
