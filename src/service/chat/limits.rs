@@ -29,12 +29,21 @@ impl Limits {
     /// Bytes of a topic, of a reason, of why somebody is away.
     pub const REMARK: usize = 390;
 
+    /// Bytes of a mask, `nick!user@host` with stars.
+    pub const MASK: usize = Self::NICK + Self::USER + Self::HOST + 2;
+
     /// Bytes of what is said at once. A line of IRC has less room; a gateway that
     /// takes longer lines is not to be refused for it.
     pub const TEXT: usize = 4096;
 
-    /// Targets of one line.
+    /// Targets of one line: of what is said, and who is thrown out by it.
     pub const TARGETS: usize = 4;
+
+    /// Channels that one line enters or leaves.
+    pub const CHANNELS_AT_ONCE: usize = 20;
+
+    /// Members that a roster in a reply lists; that of a larger channel is empty.
+    pub const ROSTER: usize = 500;
 
     /// Changes of modes in one line.
     pub const MODES: usize = 8;
@@ -66,6 +75,14 @@ impl Limits {
     /// Events that a session remembers which concern it alone.
     pub const INBOX: usize = 500;
 
+    /// Bytes of a channel's messages, of its other events, and of a session's own
+    /// events that are remembered at most.
+    pub const RING: usize = 5 << 20;
+
+    /// Channels that a session has left and that are remembered for it, so that it can
+    /// still be told of what it missed in there.
+    pub const FORMER: usize = 32;
+
     /// Bytes of all that is remembered, about.
     pub const MEMORY: usize = 128 << 20;
 
@@ -78,6 +95,12 @@ impl Limits {
     /// Milliseconds without a word after which a gateway is taken for dead.
     pub const SILENCE: u64 = 30 * 1000;
 
+    /// Milliseconds by which one command moves the time by which others are waited for.
+    pub const STEP: u64 = 10 * 1000;
+
     /// Sessions that are ended by one command in passing, because nobody came back.
     pub const SWEEP: usize = 4;
+
+    /// Sessions that are ended by one command of a gateway about itself.
+    pub const GREAT_SWEEP: usize = 1_000;
 }

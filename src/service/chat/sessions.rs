@@ -1,0 +1,183 @@
+//! All sessions, and the ways to find one.
+//!
+//! Whatever changes a session goes through here, so every index and the digest belong
+//! to what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::command::{Gateway, Seat, SessionId};
+use super::name::fold;
+use super::session::{Presence, Session};
+use crate::service::Place;
+
+/// All sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sessions {
+    rows: BTreeMap<SessionId, Arc<Session>>,
+    sum: u64,
+    nicks: BTreeMap<String, SessionId>,
+    seats: BTreeMap<Seat, SessionId>,
+    /// Those that are attached to nothing, by when nobody waits for them any more.
+    waiting: BTreeSet<(u64, SessionId)>,
+    /// Those of them with an account, by it and by when they went.
+    by_account: BTreeSet<(String, Place, SessionId)>,
+    invisible: usize,
+}
+
+impl Sessions {
+    /// One of them.
+    pub fn find(&self, id: SessionId) -> Option<&Session> {
+        self.rows.get(&id).map(|session| &**session)
+    }
+
+    /// Who has this nick, in whatever case.
+    pub fn by_nick(&self, nick: &str) -> Option<SessionId> {
+        self.nicks.get(&fold(nick)).copied()
+    }
+
+    /// Who is attached to this connection.
+    pub fn by_seat(&self, seat: Seat) -> Option<SessionId> {
+        self.seats.get(&seat).copied()
+    }
+
+    /// Those attached to a run of a gateway.
+    pub fn at(&self, gateway: Gateway) -> impl Iterator<Item = SessionId> {
+        let seat = |connection| Seat {
+            gateway,
+            connection,
+        };
+        self.seats
+            .range(seat(0)..=seat(u64::MAX))
+            .map(|(_, id)| *id)
+    }
+
+    /// The session of this account that went last of those that wait.
+    pub fn waiting_with_account(&self, account: &str) -> Option<SessionId> {
+        let account = fold(account);
+        let ends = (
+            (account.clone(), Place::ZERO, SessionId(Place::ZERO)),
+            (account, Place(u64::MAX), SessionId(Place(u64::MAX))),
+        );
+        let (_, _, id) = self.by_account.range(ends.0..=ends.1).next_back()?;
+        Some(*id)
+    }
+
+    /// The first for whom nobody waits any more.
+    pub fn overdue(&self, now: u64) -> Option<SessionId> {
+        let (deadline, id) = self.waiting.first()?;
+        (*deadline <= now).then_some(*id)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.rows.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// How many want not to be listed.
+    pub fn invisible(&self) -> usize {
+        self.invisible
+    }
+
+    /// How many are attached.
+    pub fn attached(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Whether each has a nick and a seat of its own.
+    pub fn is_consistent(&self) -> bool {
+        let apart = self.seats.len() + self.waiting.len();
+        self.nicks.len() == self.rows.len() && apart == self.rows.len()
+    }
+
+    /// Their share of the digest.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Adds one; nobody has its nick or its seat.
+    pub fn add(&mut self, session: Session) {
+        self.index(&session);
+        self.sum = self.sum.wrapping_add(session.print());
+        self.rows.insert(session.id(), Arc::new(session));
+    }
+
+    /// Takes one away.
+    pub fn remove(&mut self, id: SessionId) -> Option<Arc<Session>> {
+        let session = self.rows.remove(&id)?;
+        self.sum = self.sum.wrapping_sub(session.print());
+        self.forget(&session);
+        Some(session)
+    }
+
+    /// Changes anything about one.
+    pub fn change<R>(
+        &mut self,
+        id: SessionId,
+        change: impl FnOnce(&mut Session) -> R,
+    ) -> Option<R> {
+        let row = self.rows.remove(&id)?;
+        self.forget(&row);
+        let mut row = row;
+        let session = Arc::make_mut(&mut row);
+        self.sum = self.sum.wrapping_sub(session.print());
+        let result = change(session);
+        session.seal();
+        self.sum = self.sum.wrapping_add(session.print());
+        self.index(&row);
+        self.rows.insert(id, row);
+        Some(result)
+    }
+
+    /// Changes what is not on the card of one.
+    pub fn touch<R>(&mut self, id: SessionId, change: impl FnOnce(&mut Session) -> R) -> Option<R> {
+        let session = Arc::make_mut(self.rows.get_mut(&id)?);
+        self.sum = self.sum.wrapping_sub(session.print());
+        let result = change(session);
+        self.sum = self.sum.wrapping_add(session.print());
+        Some(result)
+    }
+
+    fn index(&mut self, session: &Session) {
+        let id = session.id();
+        self.nicks.insert(fold(session.nick()), id);
+        self.invisible += usize::from(session.invisible());
+        match session.card.presence {
+            Presence::Here { seat, .. } => {
+                self.seats.insert(seat, id);
+            }
+            Presence::Gone {
+                deadline, since, ..
+            } => {
+                self.waiting.insert((deadline, id));
+                if let Some(account) = session.account() {
+                    self.by_account.insert((fold(account), since, id));
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, session: &Session) {
+        let id = session.id();
+        self.nicks.remove(&fold(session.nick()));
+        self.invisible -= usize::from(session.invisible());
+        match session.card.presence {
+            Presence::Here { seat, .. } => {
+                self.seats.remove(&seat);
+            }
+            Presence::Gone {
+                deadline, since, ..
+            } => {
+                self.waiting.remove(&(deadline, id));
+                if let Some(account) = session.account() {
+                    self.by_account.remove(&(fold(account), since, id));
+                }
+            }
+        }
+    }
+}
