@@ -59,6 +59,8 @@ pub struct Command {
     pub datagram: usize,
     /// The faults asked for.
     pub faults: Option<Faults>,
+    /// Where a replica writes down what it applies.
+    pub journal: Option<PathBuf>,
     pub(super) signals: Signals,
     /// It runs inside of another program, whose standard error is that one's.
     pub(super) embedded: bool,
@@ -167,6 +169,7 @@ impl Common {
             role,
             id: self.id,
             faults: self.faults.clone(),
+            journal: None,
             config,
             interface,
             datagram,

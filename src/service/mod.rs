@@ -26,6 +26,7 @@ use thiserror::Error;
 
 pub mod chat;
 pub mod clock;
+pub mod journal;
 pub mod kv;
 pub mod replica;
 

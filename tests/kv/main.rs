@@ -1,6 +1,7 @@
 //! `paxcast kv` as its users meet it: through the clients of Redis that they
 //! have, unchanged, through commands from hell, and through replicas that die.
 
+mod canary;
 mod clients;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/cluster.rs"]

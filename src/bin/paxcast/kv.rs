@@ -57,6 +57,10 @@ pub struct Options {
     #[arg(long, value_name = "DIR", conflicts_with = "single")]
     data: Option<PathBuf>,
 
+    /// Write down all that is applied, for `paxcast canary`, to a new file
+    #[arg(long, value_name = "FILE", conflicts_with = "single")]
+    journal: Option<PathBuf>,
+
     /// Print the configuration in force and where each value comes from, then end
     #[arg(long, conflicts_with = "single")]
     check_config: bool,
@@ -96,7 +100,10 @@ pub fn run(options: &Options) -> ExitCode {
             "paxcast kv",
             Role::Learner,
             options.data.clone(),
-            |command| run_replicated(command, options.listen, allowances()),
+            |mut command| {
+                command.journal.clone_from(&options.journal);
+                run_replicated(command, options.listen, allowances())
+            },
         );
     }
     start_log(options.verbose, options.quiet);

@@ -1,6 +1,7 @@
 //! The tool beside the four role executables: everything else, as subcommands.
 
 mod bench;
+mod canary;
 mod chain;
 mod drawing;
 mod kv;
@@ -36,6 +37,7 @@ enum Command {
     Chain(chain::Options),
     Bench(bench::Options),
     Kv(kv::Options),
+    Canary(canary::Options),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Some(Command::Chain(options)) => chain::run(&options),
         Some(Command::Bench(options)) => bench::bench(&options),
         Some(Command::Kv(options)) => Ok(kv::run(&options)),
+        Some(Command::Canary(options)) => canary::run(&options),
         None => Arguments::command()
             .print_help()
             .map(|()| ExitCode::SUCCESS)

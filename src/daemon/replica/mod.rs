@@ -5,6 +5,7 @@
 //! answers along, be it a front end with ten thousand connections or a program
 //! that has the replica in itself.
 
+mod journal;
 mod keeper;
 
 use std::convert::Infallible;
@@ -24,6 +25,7 @@ use crate::protocol::{Delivery, Outbox, Process, Time};
 use crate::service::replica::{Event, Found, Options, Replica};
 use crate::service::{Place, StateMachine};
 use crate::storage::checkpoint::Owner;
+use journal::Journal;
 use keeper::{Keeper, News};
 
 /// Which service it is.
@@ -108,12 +110,16 @@ where
     let id = command.id;
     let directory = command.config.replica_directory(id);
     let cluster = command.config.cluster_hash();
+    let journal = command.journal.as_ref();
+    let mut journal = journal
+        .map(|path| Journal::create(path, service.mark))
+        .transpose()?;
     let node = Node::open(command, draw()?)?;
     let now = node.clock.now();
     let options = Options {
         checkpoint: node.config.checkpoint as u64,
         durable: directory.is_some(),
-        tells: service.tells,
+        tells: service.tells || journal.is_some(),
     };
     let mut replica = Replica::new(
         node.me,
@@ -145,6 +151,9 @@ where
                         kept.through
                     ))
                 })?;
+                if let Some(journal) = &mut journal {
+                    journal.state(replica.place(), content.into());
+                }
                 about = format!("checkpoint={}", through.0);
             }
             keeper
@@ -170,6 +179,7 @@ where
         service,
         door,
         keeper,
+        journal,
         checkpoints: 0,
         restored: 0,
         standing: 0,
@@ -185,6 +195,7 @@ struct House<D, F> {
     service: Service,
     door: D,
     keeper: Keeper<F>,
+    journal: Option<Journal>,
     checkpoints: u64,
     restored: u64,
     /// How often a quorum was out of reach.
@@ -227,6 +238,9 @@ where
                 News::Read(found) => replica.handle_found(now, found, out),
             }
         }
+        if let Some(journal) = &mut self.journal {
+            journal.settle(replica.place(), false, || replica.machine().digest());
+        }
         let flow = self.door.turn(now, replica)?;
         if let Some(snapshot) = replica.due_checkpoint() {
             self.keeper.keep(snapshot);
@@ -238,6 +252,9 @@ where
     fn event(&mut self, _: Time, event: Event) -> Result<(), Failure> {
         match event {
             Event::Applied { delivery, reply } => {
+                if let (Some(journal), Some(reply)) = (&mut self.journal, &reply) {
+                    journal.applied(&delivery, reply);
+                }
                 self.door.applied(&delivery, reply.as_deref());
             }
             Event::Diverged {
@@ -266,6 +283,9 @@ where
                     "took over a checkpoint through {through}, {} bytes",
                     content.len()
                 );
+                if let Some(journal) = &mut self.journal {
+                    journal.state(place, content.clone());
+                }
                 self.keeper.adopt(through, content);
                 self.door.restored(place);
             }
@@ -325,7 +345,10 @@ where
         facts
     }
 
-    fn end(&mut self, _: Time, _: &Replica<S, T>, _: Ending) -> Result<(), Failure> {
+    fn end(&mut self, _: Time, replica: &Replica<S, T>, _: Ending) -> Result<(), Failure> {
+        if let Some(journal) = &mut self.journal {
+            journal.settle(replica.place(), true, || replica.machine().digest());
+        }
         self.keeper.end();
         Ok(())
     }

@@ -13,16 +13,16 @@ use crate::daemon::{Command, Door, Entrance, Failure, Flow, Service, run_replica
 use crate::gateway::crowd::{Allowances, listen, wall};
 use crate::protocol::Time;
 use crate::service::clock::LogTime;
-use crate::service::kv::Store;
 use crate::service::kv::command::{self, Stamped};
 use crate::service::kv::limits::Limits;
+use crate::service::kv::{MARK, Store};
 use crate::service::replica::{Replica, Verdict};
 use crate::service::{Place, Reading, StateMachine};
 
 /// What the store's checkpoints are marked with.
 const SERVICE: Service = Service {
     name: "kv",
-    mark: *b"kv\0\0\0\0\0\0",
+    mark: MARK,
     tells: false,
 };
 

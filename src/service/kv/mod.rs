@@ -53,6 +53,9 @@ use super::clock::LogTime;
 use super::{Damaged, Place, Reading, StateMachine};
 use crate::protocol::digest::mix;
 
+/// What its checkpoints and journals are marked with.
+pub const MARK: [u8; 8] = *b"kv\0\0\0\0\0\0";
+
 /// The store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Store {

@@ -48,6 +48,25 @@ impl<F: Frozen> Snapshot<F> {
     }
 }
 
+/// The state in the content of a checkpoint, as [`StateMachine::restore`] takes it.
+///
+/// # Errors
+///
+/// When it is none.
+pub fn state_in(content: &[u8]) -> Result<&[u8], Damaged> {
+    apart(content).map(|(_, _, state)| state)
+}
+
+fn apart(content: &[u8]) -> Result<(Head, &[u8], &[u8]), Damaged> {
+    let (head, rest): (Head, &[u8]) =
+        postcard::take_from_bytes(content).map_err(|_| Damaged::Contradiction("its head"))?;
+    let length = usize::try_from(head.sessions).ok();
+    let (sessions, state) = length
+        .and_then(|length| rest.split_at_checked(length))
+        .ok_or(Damaged::Contradiction("the length of its sessions"))?;
+    Ok((head, sessions, state))
+}
+
 /// Takes the content of a checkpoint apart, and lets `machine` become its state.
 ///
 /// # Errors
@@ -58,12 +77,7 @@ pub(super) fn restore(
     settings: &Settings,
     content: &[u8],
 ) -> Result<(Instance, Sessions), Damaged> {
-    let (head, rest): (Head, &[u8]) =
-        postcard::take_from_bytes(content).map_err(|_| Damaged::Contradiction("its head"))?;
-    let length = usize::try_from(head.sessions).ok();
-    let (sessions, state) = length
-        .and_then(|length| rest.split_at_checked(length))
-        .ok_or(Damaged::Contradiction("the length of its sessions"))?;
+    let (head, sessions, state) = apart(content)?;
     let sessions =
         Sessions::decode(settings, sessions).ok_or(Damaged::Contradiction("its sessions"))?;
     machine.restore(state)?;

@@ -50,7 +50,7 @@ use crate::protocol::{
 use answers::Answers;
 use changes::Changes;
 use comparing::Comparing;
-pub use content::Snapshot;
+pub use content::{Snapshot, state_in};
 use questions::{Need, Questions};
 use standing::Standing;
 use transfer::Fetching;
