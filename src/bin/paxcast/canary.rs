@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use paxcast::service::StateMachine;
+use paxcast::service::chat::{self, Chat};
 use paxcast::service::journal::{Broken, Entries, Entry, Replay};
 use paxcast::service::kv::{self, Store};
 
@@ -63,6 +64,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let begin = Entry::Begin { service, release };
     if service == kv::MARK {
         replay(service, Store::default(), begin, &mut next)
+    } else if service == chat::MARK {
+        replay(service, Chat::new(), begin, &mut next)
     } else {
         anyhow::bail!("{name} is a journal of a service that this release does not have")
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod canary;
 mod chain;
+mod chat;
 mod drawing;
 mod kv;
 mod play;
@@ -38,6 +39,7 @@ enum Command {
     Bench(bench::Options),
     Kv(kv::Options),
     Canary(canary::Options),
+    Chat(chat::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Some(Command::Bench(options)) => bench::bench(&options),
         Some(Command::Kv(options)) => Ok(kv::run(&options)),
         Some(Command::Canary(options)) => canary::run(&options),
+        Some(Command::Chat(options)) => Ok(chat::run(&options)),
         None => Arguments::command()
             .print_help()
             .map(|()| ExitCode::SUCCESS)

@@ -21,7 +21,7 @@ use super::node::Node;
 use super::proposer::refuse_sync_fault;
 use super::turn::Turns;
 use super::{Ending, Flow, World};
-use crate::protocol::{Delivery, Outbox, Process, Time};
+use crate::protocol::{Delivery, Outbox, Output, Process, Time};
 use crate::service::replica::{Event, Found, Options, Replica};
 use crate::service::{Place, StateMachine};
 use crate::storage::checkpoint::Owner;
@@ -64,7 +64,8 @@ pub trait Door<S: StateMachine, T> {
     fn ready(&mut self, _event: &Readiness) {}
 
     /// The door's turn: to submit, to read, and to fetch answers. Says whether the
-    /// work is done.
+    /// work is done. If the [`Service`] tells replies, then all that the state holds by
+    /// now was told with [`Door::applied`] or [`Door::restored`].
     ///
     /// # Errors
     ///
@@ -205,6 +206,33 @@ struct House<D, F> {
     answers: bool,
 }
 
+impl<D, F> House<D, F> {
+    /// Takes the events in that are in the outbox already, ahead of the door's turn:
+    /// what it shows of the state is then all that it was told. Events may always come
+    /// ahead of messages.
+    fn tell<S, T>(&mut self, now: Time, out: &mut Outbox<Replica<S, T>>) -> Result<(), Failure>
+    where
+        S: StateMachine<Frozen = F>,
+        T: Debug,
+        D: Door<S, T>,
+        Self: World<Replica<S, T>>,
+    {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let mut rest = Outbox::new();
+        for output in out.drain() {
+            match output {
+                Output::Event(event) => self.event(now, event)?,
+                Output::Send { to, message } => rest.send(to, message),
+                Output::Lookup(lookup) => rest.lookup(lookup),
+            }
+        }
+        *out = rest;
+        Ok(())
+    }
+}
+
 impl<S, T, D> World<Replica<S, T>> for House<D, S::Frozen>
 where
     S: StateMachine,
@@ -237,6 +265,9 @@ where
                 }
                 News::Read(found) => replica.handle_found(now, found, out),
             }
+        }
+        if self.service.tells {
+            self.tell(now, out)?;
         }
         if let Some(journal) = &mut self.journal {
             journal.settle(replica.place(), false, || replica.machine().digest());

@@ -5,7 +5,7 @@
 //! | [`command`] | what can be asked, and its encoding |
 //! | [`effect`] | what comes of it, for whom, and its encoding |
 //! | [`limits`] | what is too much |
-//! | [`name`], `mask` | names and texts, and what is made harmless; patterns of names |
+//! | [`name`], [`mask`] | names and texts, and what is made harmless; patterns of names |
 //! | [`session`], `sessions` | somebody in the chat; all of them, and how to find one |
 //! | [`channel`], `channels` | a channel; all of them |
 //! | `gateways` | the gateways and what those attached to them have seen |
@@ -46,7 +46,7 @@ pub mod command;
 pub mod effect;
 mod gateways;
 pub mod limits;
-mod mask;
+pub mod mask;
 mod modes;
 pub mod name;
 mod presence;
@@ -77,6 +77,9 @@ use turn::Turn;
 use super::clock::LogTime;
 use super::{Damaged, Place, Reading, StateMachine};
 use crate::protocol::digest::mix;
+
+/// What its checkpoints and journals are marked with.
+pub const MARK: [u8; 8] = *b"chat\0\0\0\0";
 
 /// The chat.
 #[derive(Clone, Debug, PartialEq, Eq)]

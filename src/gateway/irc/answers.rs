@@ -1,0 +1,207 @@
+//! Questions that are answered from the state that is here.
+
+mod people;
+mod places;
+
+use super::arrival::{Census, RELEASE, supports};
+use super::client::Client;
+use super::date::iso;
+use super::front::Settings;
+use super::log::Log;
+use super::numerics::Numeric;
+use super::plan::Question;
+use super::{history, registration};
+use crate::service::StateMachine;
+use crate::service::chat::Chat;
+use crate::service::chat::command::SessionId;
+
+/// One question, and who asks.
+struct Asking<'a> {
+    client: &'a mut Client,
+    chat: &'a Chat,
+    session: SessionId,
+    settings: &'a Settings,
+}
+
+impl Asking<'_> {
+    /// Tells something by number.
+    fn tell(&mut self, code: u16, middle: impl Into<String>, text: impl Into<String>) {
+        self.client.tell(&Numeric::new(code, middle, text));
+    }
+
+    /// The name of a gateway.
+    fn server(&self, id: Option<u16>) -> String {
+        match id {
+            Some(id) if id == self.settings.id => self.settings.name.to_string(),
+            Some(id) => format!("gateway{id}.paxcast"),
+            None => "waiting.paxcast".to_owned(),
+        }
+    }
+}
+
+/// Answers a question of somebody who is in.
+pub fn answer(
+    client: &mut Client,
+    session: SessionId,
+    question: &Question,
+    settings: &Settings,
+    wall: u64,
+    log: &impl Log,
+) {
+    let chat = log.chat();
+    let mut asking = Asking {
+        client,
+        chat,
+        session,
+        settings,
+    };
+    match question {
+        Question::Tell(numeric) => asking.client.tell(numeric),
+        Question::Cap(sub, list) => {
+            registration::capabilities(asking.client, sub, list, settings);
+        }
+        Question::Ping(word) => registration::pong(asking.client, word),
+        Question::Topic(name) => places::topic(&mut asking, name),
+        Question::Names(names) => places::names(&mut asking, names),
+        Question::List(names) => places::list(&mut asking, names),
+        Question::ChannelModes(name) => places::modes(&mut asking, name),
+        Question::Bans(name) => places::bans(&mut asking, name),
+        Question::Who(mask) => people::who(&mut asking, mask),
+        Question::Whois(nicks) => people::whois(&mut asking, nicks),
+        Question::Whowas(nick) => {
+            asking
+                .client
+                .tell(&Numeric::about(406, nick, "There was no such nickname"));
+            asking
+                .client
+                .tell(&Numeric::about(369, nick, "End of WHOWAS list"));
+        }
+        Question::OwnModes => {
+            let invisible = chat.session(session).is_some_and(|who| who.invisible());
+            asking.tell(221, if invisible { "+i" } else { "+" }, "");
+        }
+        Question::IsOn(nicks) => people::is_on(&mut asking, nicks),
+        Question::UserHost(nicks) => people::user_host(&mut asking, nicks),
+        Question::Motd => motd(asking.client, settings),
+        // The front end knows that.
+        Question::Lusers => {}
+        Question::Version => {
+            let middle = format!("{RELEASE} {}", settings.name);
+            asking.tell(351, middle, "a replicated chat");
+            supports(asking.client, settings);
+        }
+        Question::Time => asking.tell(391, &*settings.name, iso(wall)),
+        Question::Info => {
+            asking.tell(
+                371,
+                "",
+                format!("{RELEASE}: one chat on many servers, in one order"),
+            );
+            asking.tell(374, "", "End of INFO list");
+        }
+        Question::History(words) => history::answer(asking.client, chat, session, words),
+        Question::Paxos(words) => {
+            for line in paxos(words, settings, log) {
+                asking.client.say(&line);
+            }
+        }
+    }
+}
+
+/// How the log stands.
+pub fn paxos(words: &[String], settings: &Settings, log: &impl Log) -> Vec<String> {
+    let chat = log.chat();
+    let place = log.place().0;
+    let here = |id: u16| {
+        let seats = chat.everybody().filter_map(|session| session.seat());
+        seats.filter(|seat| seat.gateway.id == id).count()
+    };
+    let local = here(settings.id);
+    let sub = words.first().map(|word| word.to_ascii_uppercase());
+    match sub.as_deref() {
+        Some("HASH") => vec![format!("PAXOS HASH {:016x}@{place}", chat.digest())],
+        Some("INFO") => vec![format!(
+            "PAXOS INFO gateway={} cluster={:x} users={local} sound={} place={place} \
+             digest={:016x} time={} sessions={} attached={} channels={} remembered_bytes={}",
+            settings.id,
+            settings.cluster,
+            u8::from(log.is_sound()),
+            chat.digest(),
+            chat.time(),
+            chat.sessions(),
+            chat.attached(),
+            chat.channel_count(),
+            chat.remembered(),
+        )],
+        _ => vec!["NOTICE * :*** PAXOS HASH, or PAXOS INFO".to_owned()],
+    }
+}
+
+/// At how many gateways somebody is, with this one.
+pub fn servers(chat: &Chat, own: u16) -> usize {
+    let seats = chat.everybody().filter_map(|session| session.seat());
+    let mut ids: Vec<u16> = seats.map(|seat| seat.gateway.id).collect();
+    ids.push(own);
+    ids.sort_unstable();
+    ids.dedup();
+    ids.len()
+}
+
+/// How many there are.
+pub fn lusers(client: &mut Client, census: &Census) {
+    let mut tell = |code, middle: String, text: String| {
+        client.tell(&Numeric::new(code, middle, text));
+    };
+    let Census {
+        users,
+        invisible,
+        channels,
+        servers,
+        local,
+        most_local,
+        unknown,
+        most,
+        ..
+    } = *census;
+    let visible = users.saturating_sub(invisible);
+    tell(
+        251,
+        String::new(),
+        format!("There are {visible} users and {invisible} invisible on {servers} servers"),
+    );
+    tell(252, "0".to_owned(), "operator(s) online".to_owned());
+    tell(253, unknown.to_string(), "unknown connection(s)".to_owned());
+    tell(254, channels.to_string(), "channels formed".to_owned());
+    tell(
+        255,
+        String::new(),
+        format!("I have {local} users and 0 servers"),
+    );
+    tell(
+        265,
+        format!("{local} {most_local}"),
+        format!("Current local users: {local}, Max: {most_local}"),
+    );
+    tell(
+        266,
+        format!("{users} {most}"),
+        format!("Current global users: {users}, Max: {most}"),
+    );
+}
+
+/// The message of the day.
+pub fn motd(client: &mut Client, settings: &Settings) {
+    let Some(lines) = &settings.motd else {
+        return client.tell(&Numeric::new(422, "", "MOTD file is missing"));
+    };
+    let name = &settings.name;
+    client.tell(&Numeric::new(
+        375,
+        "",
+        format!("- {name} message of the day"),
+    ));
+    for line in lines {
+        client.tell(&Numeric::new(372, "", format!("- {line}")));
+    }
+    client.tell(&Numeric::new(376, "", "End of MOTD command"));
+}

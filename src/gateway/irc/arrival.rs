@@ -1,0 +1,180 @@
+//! What somebody is told who comes in: the welcome, and, if they were here before,
+//! what they missed.
+
+use super::caps::Caps;
+use super::client::{Client, end};
+use super::date::iso;
+use super::front::Settings;
+use super::history;
+use super::numerics::Numeric;
+use super::showing::{Moment, Sheet, welcome};
+use crate::service::Place;
+use crate::service::chat::Chat;
+use crate::service::chat::effect::Effect;
+use crate::service::chat::limits::Limits;
+use crate::service::chat::session::Session;
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Sessions, those that wait for their users among them.
+    pub users: usize,
+    /// Those of them who do not want to be listed.
+    pub invisible: usize,
+    /// Channels in which somebody is.
+    pub channels: usize,
+    /// Gateways with somebody.
+    pub servers: usize,
+    /// Sessions here.
+    pub local: usize,
+    /// The most there were.
+    pub most_local: usize,
+    /// Connections here without a session.
+    pub unknown: usize,
+    /// The most sessions there were in all, as far as is known here.
+    pub most: usize,
+    /// When this process started, in milliseconds since 1970.
+    pub began: u64,
+}
+
+/// What somebody who comes in has to be shown of what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Where their session was opened.
+    pub opened: Place,
+    /// If it was there before: everything through here they have seen.
+    pub resumed: Option<Place>,
+    /// All through here has happened.
+    pub now: Place,
+}
+
+/// The release.
+pub const RELEASE: &str = concat!("paxcast-", env!("CARGO_PKG_VERSION"));
+
+/// The welcome: 001 to 005, how many there are, the message of the day.
+pub fn burst(client: &mut Client, settings: &Settings, session: &Session, census: &Census) {
+    let (name, network) = (&settings.name, &settings.network);
+    let mask = session.mask();
+    let mut tell = |code, middle: &str, text: &str| client.tell(&Numeric::new(code, middle, text));
+    tell(1, "", &format!("Welcome to the {network} Network {mask}"));
+    let version = format!("Your host is {name}, running version {RELEASE}");
+    tell(2, "", &version);
+    let started = format!("This server has been started {}", iso(census.began));
+    tell(3, "", &started);
+    tell(4, &format!("{name} {RELEASE} i biklmnostv bklov"), "");
+    supports(client, settings);
+    super::answers::lusers(client, census);
+    super::answers::motd(client, settings);
+    if session.invisible() {
+        let line = format!(":{mask} MODE {} :+i", session.nick());
+        client.push(&end(line));
+    }
+    if session.away().is_some() {
+        client.tell(&Numeric::new(306, "", "You have been marked as being away"));
+    }
+}
+
+/// What holds here, for programs (005).
+pub fn supports(client: &mut Client, settings: &Settings) {
+    /// Words on a line.
+    const WORDS: usize = 13;
+    let network = settings.network.replace(' ', "\\x20");
+    let words = [
+        "CASEMAPPING=ascii".to_owned(),
+        "CHANTYPES=#".to_owned(),
+        "PREFIX=(ov)@+".to_owned(),
+        "CHANMODES=b,k,l,imnst".to_owned(),
+        format!("CHANLIMIT=#:{}", Limits::CHANNELS_EACH),
+        format!("NETWORK={network}"),
+        format!("NICKLEN={}", Limits::NICK),
+        format!("USERLEN={}", Limits::USER),
+        format!("HOSTLEN={}", Limits::HOST),
+        format!("CHANNELLEN={}", Limits::CHANNEL),
+        format!("KEYLEN={}", Limits::KEY),
+        format!("TOPICLEN={}", Limits::REMARK),
+        format!("KICKLEN={}", Limits::REMARK),
+        format!("AWAYLEN={}", Limits::REMARK),
+        format!("MODES={}", Limits::MODES),
+        format!("MAXLIST=b:{}", Limits::BANS),
+        format!(
+            "TARGMAX=PRIVMSG:{0},NOTICE:{0},KICK:{0},JOIN:{1},PART:{1},NAMES:,LIST:,WHOIS:",
+            Limits::TARGETS,
+            Limits::CHANNELS_AT_ONCE
+        ),
+        format!("CHATHISTORY={}", Limits::MESSAGES),
+        "MSGREFTYPES=msgid,timestamp".to_owned(),
+        "CLIENTTAGDENY=*".to_owned(),
+        "SAFELIST".to_owned(),
+        "UTF8ONLY".to_owned(),
+    ];
+    for words in words.chunks(WORDS) {
+        let all = words.join(" ");
+        client.tell(&Numeric::new(5, all, "are supported on this server"));
+    }
+}
+
+/// Somebody who knows places goes on exactly where they were.
+pub fn go_on(
+    client: &mut Client,
+    chat: &Chat,
+    session: &Session,
+    since: Since,
+    number: u64,
+    history: usize,
+) {
+    let Some(after) = since.resumed else {
+        client.say("PAXOS FRESH");
+        return come_back(client, chat, session, since);
+    };
+    client.say(&format!("PAXOS RESUMED {number}"));
+    let missed = chat.missed(session.id(), after, since.now);
+    if !missed.complete {
+        client.say("PAXOS GAP");
+        return come_back(client, chat, session, since);
+    }
+    for event in &missed.events {
+        let moment = Moment::of(event);
+        Sheet::new(moment, &event.effect).show(chat, session.id(), client);
+        if let Effect::Joined { who, roster, .. } = &event.effect
+            && who.session == session.id()
+        {
+            let at = (moment.place, moment.index);
+            history::play_back(chat, client, session.id(), &roster.channel, at, history);
+        }
+    }
+}
+
+/// Somebody comes in who has nothing on their screen: the channels that they are in,
+/// and what was said meanwhile.
+pub fn come_back(client: &mut Client, chat: &Chat, session: &Session, since: Since) {
+    let Since {
+        opened,
+        resumed,
+        now,
+    } = since;
+    let by = session.mask();
+    for folded in session.channels() {
+        let Some(roster) = chat.roster(folded) else {
+            continue;
+        };
+        let channel = &roster.channel;
+        let line = match client.caps.has(Caps::EXTENDED_JOIN) {
+            true => {
+                let account = session.account().unwrap_or("*");
+                format!(":{by} JOIN {channel} {account} :{}", session.real())
+            }
+            false => format!(":{by} JOIN :{channel}"),
+        };
+        client.push(&end(line));
+        welcome(chat, client, &roster, "");
+    }
+    let missed = chat.missed(session.id(), resumed.unwrap_or(opened), now);
+    if !missed.complete && resumed.is_some() {
+        client.notice("Some of what was said while you were away is not remembered any more");
+    }
+    let said = missed
+        .events
+        .iter()
+        .filter(|event| matches!(event.effect, Effect::Said { .. }));
+    history::replay(client, chat, session.id(), said);
+}

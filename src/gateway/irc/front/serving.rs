@@ -1,0 +1,221 @@
+//! The lines of one client, one after the other.
+//!
+//! Commands for the log may follow each other at once; whatever is answered here waits
+//! until all that its client submitted is done, so that answers come in the order of
+//! the lines.
+
+use super::Front;
+use crate::gateway::irc::arrival::Census;
+use crate::gateway::irc::client::{Client, Next, State};
+use crate::gateway::irc::line::Line;
+use crate::gateway::irc::log::{Log, Ticket, Whose};
+use crate::gateway::irc::numerics::Numeric;
+use crate::gateway::irc::plan::{Plan, Question, plan};
+use crate::gateway::irc::{answers, registration};
+use crate::service::chat::command::{Command, Deed, Departure, Opening, SessionId};
+use crate::service::chat::limits::Limits;
+use crate::service::chat::name;
+
+/// What becomes of a line.
+enum Fate {
+    /// It is done with, or under way.
+    Taken,
+    /// It waits until what its client submitted is done.
+    Waits,
+    /// It waits until the log has room.
+    Crowded,
+}
+
+impl Front {
+    /// Commands of one client that may be under way at once.
+    const UNDER_WAY: usize = 32;
+
+    /// Takes a client's lines as far as they go; says whether it waits for room in the
+    /// log.
+    pub(super) fn go_on(&mut self, client: &mut Client, log: &mut impl Log) -> bool {
+        loop {
+            if client.closing || client.choked || client.is_full() {
+                return false;
+            }
+            match client.state {
+                State::Registering | State::Open(_) => {}
+                State::Opening(true) if log.is_sound() => self.open_session(client, log),
+                _ => return false,
+            }
+            if matches!(client.state, State::Opening(_)) {
+                return false;
+            }
+            let (line, paid) = match client.next_line() {
+                Next::Line(line, paid) => (line, paid),
+                Next::Nothing => return false,
+                Next::TooLong => {
+                    client.tell(&Numeric::new(417, "", "Input line was too long"));
+                    continue;
+                }
+            };
+            if !paid {
+                self.lines += 1;
+                if let Err(due) = client.bucket.take(self.now, self.settings.flood) {
+                    client.held = Some((line, false));
+                    self.lines -= 1;
+                    let whose = Whose::of(client);
+                    if !self.lagging.iter().any(|(_, known)| *known == whose) {
+                        self.lagging.push((due, whose));
+                    }
+                    return false;
+                }
+            }
+            let fate = match Line::parse(&line) {
+                None => Fate::Taken,
+                Some(parsed) => match client.state {
+                    State::Open(session) => self.obey(client, session, &parsed, log),
+                    _ => {
+                        self.register(client, &parsed, log);
+                        Fate::Taken
+                    }
+                },
+            };
+            match fate {
+                Fate::Taken => {}
+                Fate::Waits => {
+                    client.held = Some((line, true));
+                    return false;
+                }
+                Fate::Crowded => {
+                    client.held = Some((line, true));
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// A line of somebody who is not in yet.
+    fn register(&mut self, client: &mut Client, line: &Line<'_>, log: &mut impl Log) {
+        registration::handle(client, line, &self.settings, |words| {
+            answers::paxos(words, &self.settings, log)
+        });
+        if registration::is_complete(client) {
+            self.open_session(client, log);
+        }
+    }
+
+    /// Asks the log for a session.
+    fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
+        let (user, real) = client.user.clone().unwrap_or_default();
+        let command = Command::Open(Opening {
+            connection: client.serial,
+            nick: client.nick.clone(),
+            user,
+            host: name::part(&client.host, Limits::HOST),
+            real: name::line(&real, Limits::REAL),
+            account: client.account.clone(),
+            token: client.token,
+            seen: client.seen,
+        });
+        let whose = Whose::of(client);
+        client.state = State::Opening(false);
+        self.view
+            .expect(client.serial, whose.slot, whose.generation);
+        let stamped = self.stamped(command);
+        log.submit(Some(Ticket::Open(whose)), &stamped);
+    }
+
+    /// A line of somebody who is in.
+    fn obey(
+        &mut self,
+        client: &mut Client,
+        session: SessionId,
+        line: &Line<'_>,
+        log: &mut impl Log,
+    ) -> Fate {
+        let number = client.number(line);
+        let (verb, plan) = plan(client, line);
+        match plan {
+            Plan::Act(deed) => {
+                if client.under_way >= Self::UNDER_WAY {
+                    return Fate::Waits;
+                }
+                if !log.has_room() {
+                    return Fate::Crowded;
+                }
+                self.act(client, session, number, verb, deed, log);
+            }
+            Plan::Nothing if number.is_none() => {}
+            // Answers come in the order of the lines.
+            _ if client.under_way > 0 => return Fate::Waits,
+            Plan::Nothing => client.done(number),
+            Plan::Ask(Question::Lusers) => {
+                let census = self.census(log);
+                answers::lusers(client, &census);
+                client.done(number);
+            }
+            Plan::Ask(question) => {
+                answers::answer(client, session, &question, &self.settings, self.wall, log);
+                client.done(number);
+            }
+            Plan::Quit(reason) => {
+                client.state = State::Leaving(session);
+                self.owe(Command::Leave {
+                    session,
+                    connection: client.serial,
+                    seen: log.place(),
+                    departure: Departure::Quit(farewell(&reason)),
+                });
+                if !log.is_sound() {
+                    client.end("Good-bye; the others will be told once they can be reached");
+                }
+            }
+        }
+        Fate::Taken
+    }
+
+    /// Tells the log what somebody does.
+    fn act(
+        &mut self,
+        client: &mut Client,
+        session: SessionId,
+        number: Option<u64>,
+        verb: &'static str,
+        deed: Deed,
+        log: &mut impl Log,
+    ) {
+        client.under_way += 1;
+        let ticket = Ticket::Line {
+            whose: Whose::of(client),
+            number,
+            verb,
+        };
+        let stamped = self.stamped(Command::Act {
+            session,
+            connection: client.serial,
+            number,
+            deed,
+        });
+        log.submit(Some(ticket), &stamped);
+    }
+
+    /// How many are there.
+    pub(super) fn census(&self, log: &impl Log) -> Census {
+        let chat = log.chat();
+        let tally = self.crowd.tally();
+        Census {
+            users: chat.sessions(),
+            invisible: chat.invisible(),
+            channels: chat.channel_count(),
+            servers: answers::servers(chat, self.settings.id),
+            local: self.view.len(),
+            most_local: self.view.most(),
+            unknown: tally.clients.saturating_sub(self.view.len()),
+            most: self.most_users.max(chat.sessions()),
+            began: self.began,
+        }
+    }
+}
+
+/// What the others are told of somebody who said good-bye.
+fn farewell(reason: &str) -> String {
+    match reason {
+        "" => "Client closed connection".to_owned(),
+        reason => format!("\"{reason}\""),
+    }
+}
