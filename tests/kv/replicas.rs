@@ -85,22 +85,7 @@ impl Store {
 
     /// Waits until all replicas are at one place with one state; gives both.
     pub fn agree(&self) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let hashes: Vec<String> = (0..self.replicas.len())
-                .map(|index| self.talk(index).told(&["PAXOS", "HASH"]))
-                .collect();
-            if hashes.iter().all(|hash| *hash == hashes[0]) {
-                return hashes[0].clone();
-            }
-            let places: Vec<&str> = hashes
-                .iter()
-                .filter_map(|hash| hash.split('@').nth(1))
-                .collect();
-            let same = places.iter().all(|place| *place == places[0]);
-            assert!(!same, "one place and different states: {hashes:?}");
-            assert!(Instant::now() < deadline, "no agreement: {hashes:?}");
-        }
+        agreement(|| (0..self.replicas.len()).map(|i| self.talk(i)).collect())
     }
 
     /// Ends everything as a user would, and insists on good ends.
@@ -111,6 +96,28 @@ impl Store {
         for process in self.proposers.iter_mut().chain(&mut self.acceptors) {
             process.stop();
         }
+    }
+}
+
+/// Waits until all replicas, as they are talked to, are at one place with one state;
+/// gives both.
+pub fn agreement(talks: impl Fn() -> Vec<Talk>) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let hashes: Vec<String> = talks()
+            .iter_mut()
+            .map(|talk| talk.told(&["PAXOS", "HASH"]))
+            .collect();
+        if hashes.iter().all(|hash| *hash == hashes[0]) {
+            return hashes[0].clone();
+        }
+        let places: Vec<&str> = hashes
+            .iter()
+            .filter_map(|hash| hash.split('@').nth(1))
+            .collect();
+        let same = places.iter().all(|place| *place == places[0]);
+        assert!(!same, "one place and different states: {hashes:?}");
+        assert!(Instant::now() < deadline, "no agreement: {hashes:?}");
     }
 }
 

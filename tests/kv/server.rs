@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
@@ -19,11 +20,24 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on a port of its own.
+    /// Starts one that is alone, on a port of its own.
     pub fn start(options: &[&str]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_paxcast"))
-            .args(["kv", "--single", "--listen", "127.0.0.1:0"])
-            .args(options)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paxcast"));
+        command.args(["kv", "--single"]).args(options);
+        Server::run(command, "mode=single ")
+    }
+
+    /// Starts a replica, on a port of its own.
+    pub fn replica(id: u16, conf: &Path, options: &[&str]) -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paxcast"));
+        command.args(["kv", &id.to_string()]).arg(conf);
+        command.args(options);
+        Server::run(command, "mode=replica ")
+    }
+
+    fn run(mut command: Command, mode: &str) -> Server {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -35,9 +49,12 @@ impl Server {
             let mut line = String::new();
             let count = errors.read_line(&mut line).expect("its words can be read");
             assert!(count > 0, "it ended before it was ready: {seen}");
-            if let Some((_, address)) = line.trim_end().split_once("address=") {
-                assert!(line.starts_with("ready role=kv mode=single "), "{line}");
-                break address.parse().expect("an address");
+            if let Some(rest) = line.strip_prefix("ready role=kv ") {
+                assert!(rest.starts_with(mode), "{line}");
+                let address = rest
+                    .split_whitespace()
+                    .find_map(|word| word.strip_prefix("address="));
+                break address.expect("it says where").parse().expect("an address");
             }
             seen += &line;
         };

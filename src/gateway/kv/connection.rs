@@ -38,6 +38,8 @@ pub struct Connection {
     reads: usize,
     /// Bytes of replies in the row that are there already.
     ready: usize,
+    /// Bytes of a reply to come, as far as can be told: of the longest of late.
+    expected: usize,
     /// Versions are on their way: what follows depends on them.
     watching: bool,
     /// A change that waits until the reads ahead of it are answered.
@@ -78,6 +80,9 @@ impl Connection {
     /// The most requests under way.
     const UNDER_WAY: usize = 1024;
 
+    /// What a reply is expected to have before any was seen.
+    const SUSPECTED: usize = 16 << 10;
+
     /// A connection that has just come.
     pub fn new(stream: Stream, generation: u32, session: Session, now: Time) -> Connection {
         Connection {
@@ -92,6 +97,7 @@ impl Connection {
             changes: 0,
             reads: 0,
             ready: 0,
+            expected: Self::SUSPECTED,
             watching: false,
             held: None,
             drained: true,
@@ -140,7 +146,13 @@ impl Connection {
         self.watching
             || self.held.is_some()
             || self.row.len() >= Self::UNDER_WAY
-            || self.pending() + self.ready >= Self::PATIENCE
+            || self.pending() + self.ready + self.coming() >= Self::PATIENCE
+    }
+
+    /// Bytes of replies to come, by those that came: a pipeline of short questions with
+    /// long answers must not be under way as a whole.
+    fn coming(&self) -> usize {
+        (self.changes + self.reads) * self.expected
     }
 
     /// Bytes that wait to be sent.
@@ -286,6 +298,7 @@ impl Connection {
             reply.clear();
         }
         self.ready += reply.len();
+        self.expected = reply.len().max(self.expected - self.expected.div_ceil(8));
         waiting.reply = Some(reply);
         while let Some(Waiting {
             reply: Some(reply), ..

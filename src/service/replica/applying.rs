@@ -15,6 +15,10 @@ impl<S: StateMachine, T> Replica<S, T> {
     /// What a command weighs in the log beside its bytes, about.
     const COMMAND_WEIGHT: u64 = 16;
 
+    /// Over so many bytes of answers that nobody has fetched no more reads are answered:
+    /// a short question can have a long answer.
+    const MOST_AT_ONCE: usize = 1 << 20;
+
     /// How often acceptors are told of a checkpoint though it is not new: one that
     /// was restarted has not heard, and datagrams get lost.
     const RETELL: u32 = 5;
@@ -38,13 +42,17 @@ impl<S: StateMachine, T> Replica<S, T> {
         out.event(Event::Applied { delivery, reply });
     }
 
-    /// Answers reads that the state is recent enough for.
+    /// Answers reads that the state is recent enough for; more of them when these
+    /// answers were fetched.
     pub(super) fn release(&mut self, now: Time) {
         let applied = match mutant(Mutant::ReadBeforeApplied) {
             true => Instance(u64::MAX),
             false => self.applied(),
         };
-        for (ticket, question) in self.questions.release(applied, self.place()) {
+        self.questions.reach(applied, self.place());
+        while self.answers.held() < Self::MOST_AT_ONCE
+            && let Some((ticket, question)) = self.questions.next_ready()
+        {
             self.answer(now, ticket, question);
         }
     }

@@ -328,9 +328,9 @@ impl<S: StateMachine, T> Replica<S, T> {
         self.answers.fetch(reply)
     }
 
-    /// Whether an answer can be fetched.
+    /// Whether an answer can be fetched, or could be after another turn.
     pub fn has_answers(&self) -> bool {
-        !self.answers.is_empty()
+        !self.answers.is_empty() || self.questions.is_ready()
     }
 
     /// The state to be written down now, if it is time for a checkpoint. What

@@ -11,6 +11,8 @@ use crate::service::Place;
 #[derive(Clone, Debug)]
 pub(super) struct Questions<T> {
     batches: VecDeque<Batch<T>>,
+    /// Those that the state is recent enough for.
+    ready: VecDeque<(T, Bytes)>,
     /// Bytes of all questions.
     bytes: usize,
     count: usize,
@@ -42,6 +44,7 @@ impl<T> Questions<T> {
     pub(super) fn new() -> Questions<T> {
         Questions {
             batches: VecDeque::new(),
+            ready: VecDeque::new(),
             bytes: 0,
             count: 0,
         }
@@ -70,38 +73,50 @@ impl<T> Questions<T> {
         }
     }
 
-    /// The questions that can be answered from a state behind this instance and
-    /// this place.
-    pub(super) fn release(&mut self, applied: Instance, reached: Place) -> Vec<(T, Bytes)> {
-        let ready = |batch: &Batch<T>| match batch.need {
+    /// The state has everything through this instance and this place.
+    pub(super) fn reach(&mut self, applied: Instance, reached: Place) {
+        let can = |batch: &Batch<T>| match batch.need {
             Need::Round(_) => false,
             Need::Applied(at) => at <= applied,
             Need::Reached(at) => at <= reached,
         };
-        if !self.batches.iter().any(ready) {
-            return Vec::new();
+        if self.batches.iter().any(can) {
+            let taken = self.take(can);
+            self.ready.extend(taken);
         }
-        self.take(ready)
+    }
+
+    /// The next question that can be answered now.
+    pub(super) fn next_ready(&mut self) -> Option<(T, Bytes)> {
+        let (ticket, question) = self.ready.pop_front()?;
+        self.bytes -= question.len() + Self::WEIGHT;
+        self.count -= 1;
+        Some((ticket, question))
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// The questions that came no later than this.
     pub(super) fn give_up(&mut self, asked: Time) -> Vec<(T, Bytes)> {
-        self.take(|batch| batch.since <= asked)
+        let taken = self.take(|batch| batch.since <= asked);
+        for (_, question) in &taken {
+            self.bytes -= question.len() + Self::WEIGHT;
+            self.count -= 1;
+        }
+        taken
     }
 
     fn take(&mut self, which: impl Fn(&Batch<T>) -> bool) -> Vec<(T, Bytes)> {
         let mut taken = Vec::new();
-        let (bytes, count) = (&mut self.bytes, &mut self.count);
         self.batches.retain_mut(|batch| {
-            if !which(batch) {
-                return true;
+            let taking = which(batch);
+            if taking {
+                taken.append(&mut batch.questions);
             }
-            for (_, question) in &batch.questions {
-                *bytes -= question.len() + Self::WEIGHT;
-                *count -= 1;
-            }
-            taken.append(&mut batch.questions);
-            false
+            !taking
         });
         taken
     }
