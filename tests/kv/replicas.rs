@@ -257,22 +257,51 @@ fn without_a_quorum_nothing_is_told_that_may_be_old() {
 
 #[test]
 fn a_replica_that_was_stopped_does_not_answer_what_it_remembers() {
-    let store = Store::start("");
+    // How long the others go on writing: a moment, and long after everybody must have
+    // noticed that one is missing.
+    const PAUSES: [Duration; 4] = [
+        Duration::from_millis(20),
+        Duration::from_millis(100),
+        Duration::from_millis(300),
+        Duration::from_secs(10),
+    ];
+    let store = Store::start("data votes\nreplica_ids 1 2 3\ncheckpoint 64KiB");
     let mut one = store.talk(0);
     let mut two = store.talk(1);
-    for round in 0..5 {
-        let value = round.to_string();
+    let mut number = 0;
+    for pause in PAUSES {
         assert_eq!(one.told(&["SET", "k", "old"]), "OK");
         assert_eq!(two.told(&["GET", "k"]), "old");
         store.replicas[1].process.signal(Signal::SIGSTOP);
-        for _ in 0..200 {
-            assert_eq!(one.told(&["SET", "k", &value]), "OK");
+        let from = Instant::now();
+        while from.elapsed() < pause {
+            number += 1;
+            assert_eq!(one.told(&["SET", "k", &number.to_string()]), "OK");
         }
         // The question waits for the replica, not the replica for the news.
         two.say(&["GET", "k"]).expect("the kernel takes it");
         store.replicas[1].process.signal(Signal::SIGCONT);
-        assert_eq!(two.hear().expect("an answer").to_string(), value);
+        let heard = two.hear().expect("an answer").to_string();
+        assert_eq!(heard, number.to_string(), "after {pause:?}");
     }
+    store.agree();
+    // Where it comes back to a minority it refuses, whatever it remembers.
+    assert_eq!(two.told(&["GET", "k"]), number.to_string());
+    store.replicas[1].process.signal(Signal::SIGSTOP);
+    assert_eq!(one.told(&["SET", "k", "new"]), "OK");
+    for acceptor in &store.acceptors[1..] {
+        acceptor.signal(Signal::SIGSTOP);
+    }
+    two.say(&["GET", "k"]).expect("the kernel takes it");
+    store.replicas[1].process.signal(Signal::SIGCONT);
+    let refused = two.hear().expect("an answer").to_string();
+    assert!(refused.starts_with("-NOQUORUM "), "{refused}");
+    for acceptor in &store.acceptors[1..] {
+        acceptor.signal(Signal::SIGCONT);
+    }
+    let mut store = store;
+    store.replicas[1].process.wait_for("answers again");
+    assert_eq!(two.told(&["GET", "k"]), "new");
     store.agree();
     store.stop();
 }
