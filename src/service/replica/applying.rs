@@ -287,19 +287,75 @@ impl<S: StateMachine, T> Replica<S, T> {
         Ok(through)
     }
 
-    /// Tells the acceptors how far the log is in a checkpoint.
+    /// Tells the acceptors how far the log is in a checkpoint: in the one before the
+    /// latest. Replicas keep theirs at moments of their own, and most of the others may
+    /// be a little ahead; from where they are, one that starts again would have to fetch
+    /// the whole state for want of a few instances.
     pub(super) fn tell_checkpoint(&mut self, now: Time, out: &mut Outbox<Self>) {
         if self.checkpoints.tell_at.is_none_or(|at| at > now) {
             return;
         }
         let catch_up = self.settings.catch_up * Self::RETELL;
         self.checkpoints.tell_at = Some(now + self.jitter.between(catch_up / 2, catch_up));
-        if let Some(kept) = self.checkpoints.kept.filter(|_| self.options.durable) {
-            let through = kept.through;
+        if let Some(through) = self.checkpoints.before.filter(|_| self.options.durable) {
             out.send(
                 Address::Group(Role::Acceptor),
                 Message::Checkpointed { through },
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{AcceptorSet, Membership, Output, Settings};
+    use crate::service::kv::Store;
+    use crate::service::replica::Options;
+
+    fn checkpoint(through: u64) -> Kept {
+        Kept {
+            through: Instance(through),
+            length: 1,
+            checksum: 0,
+        }
+    }
+
+    #[test]
+    fn acceptors_are_told_of_the_checkpoint_before_the_latest() {
+        let me = ProcessId {
+            role: Role::Learner,
+            id: 1,
+            incarnation: 7,
+        };
+        let settings = Settings::new(Membership::majority(AcceptorSet::first(3)));
+        let options = Options {
+            checkpoint: 1,
+            durable: true,
+            tells: false,
+        };
+        let store = Store::default();
+        let mut replica: Replica<Store, ()> =
+            Replica::new(me, settings, options, store, 1, 1 << 20, Time::ZERO);
+        let told = |replica: &mut Replica<Store, ()>| {
+            let mut out = Outbox::new();
+            replica.tell_checkpoint(Time::ZERO, &mut out);
+            let mut told = Vec::new();
+            while let Some(output) = out.pop() {
+                if let Output::Send { message, .. } = output {
+                    told.push(message);
+                }
+            }
+            told
+        };
+        replica.kept(Time::ZERO, Some(checkpoint(1_000)));
+        assert_eq!(told(&mut replica), []);
+        replica.kept(Time::ZERO, Some(checkpoint(2_000)));
+        let through = Instance(1_000);
+        assert_eq!(told(&mut replica), [Message::Checkpointed { through }]);
+        // One that is no later changes nothing.
+        replica.kept(Time::ZERO, Some(checkpoint(1_500)));
+        replica.kept(Time::ZERO, None);
+        assert_eq!(told(&mut replica), []);
     }
 }

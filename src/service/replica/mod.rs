@@ -98,6 +98,8 @@ pub struct Options {
 struct Checkpoints {
     /// The latest that is kept.
     kept: Option<Kept>,
+    /// The last instance of the one before, which is what acceptors are told.
+    before: Option<Instance>,
     /// Bytes of commands applied since the latest was begun.
     since: u64,
     /// One is being written.
@@ -228,7 +230,6 @@ impl<S: StateMachine, T> Replica<S, T> {
     pub fn recover(&mut self, now: Time, kept: Kept, content: &[u8]) -> Result<Instance, Damaged> {
         let through = self.install(now, content)?;
         self.checkpoints.kept = Some(kept);
-        self.checkpoints.tell_at = Some(now);
         Ok(through)
     }
 
@@ -355,6 +356,7 @@ impl<S: StateMachine, T> Replica<S, T> {
         self.checkpoints.under_way = false;
         let known = self.checkpoints.kept.map_or(Instance::ZERO, |k| k.through);
         if let Some(kept) = kept.filter(|kept| kept.through > known) {
+            self.checkpoints.before = self.checkpoints.kept.map(|kept| kept.through);
             self.checkpoints.kept = Some(kept);
             self.checkpoints.tell_at = Some(now);
         }
