@@ -18,12 +18,13 @@ open_cluster() {
     printf '%s\n' "cluster campaign-${dir##*/}" "$@" >>"$conf"
 }
 
-# start ROLE ID [ARGUMENT…]: in the background, with the caller's standard input and output.
+# start ROLE ID [ARGUMENT…]: in the background, with the caller's standard input and output. `kv` is a replica of the store.
 start() {
-    local name=$1$2
+    local name=$1$2 program=("$root/$1.sh")
+    [[ $1 != kv ]] || program=("${PAXCAST_BIN:-${CARGO_TARGET_DIR:-$root/target}/release}/paxcast" kv)
     # The ready line of a former life must not be taken for this one's.
     if [[ -f $dir/$name.log ]]; then sed -i 's/^ready /formerly &/' "$dir/$name.log"; fi
-    RUST_LOG=${RUST_LOG:-info} setpriv --pdeathsig KILL "$root/$1.sh" "$2" "$conf" "${@:3}" <&0 2>>"$dir/$name.log" &
+    RUST_LOG=${RUST_LOG:-info} setpriv --pdeathsig KILL "${program[@]}" "$2" "$conf" "${@:3}" <&0 2>>"$dir/$name.log" &
     pids[$name]=$!
 }
 
