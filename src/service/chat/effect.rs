@@ -21,7 +21,8 @@ pub struct Reply {
     pub effects: Vec<Effect>,
 }
 
-/// Something that happened, as it is kept in the history.
+/// Something that happened, as it is kept in the history. The others have
+/// [`Effect::Joined`] there without the members of its roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// At which place.
@@ -58,7 +59,9 @@ pub struct Roster {
     pub secret: bool,
     /// Its topic.
     pub topic: Option<Topic>,
-    /// Its members, by nick.
+    /// Its members, by nick. None at all if there are more than
+    /// [`Limits::ROSTER`](super::limits::Limits::ROSTER): whoever needs them asks the
+    /// state.
     pub members: Vec<Member>,
 }
 
