@@ -23,6 +23,7 @@ use hdrhistogram::Histogram;
 
 pub mod chain;
 mod chart;
+pub mod chat;
 mod child;
 mod cluster;
 mod columns;

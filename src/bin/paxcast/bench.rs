@@ -1,5 +1,6 @@
 //! `paxcast bench`: measures this machine.
 
+mod chat;
 mod kv;
 mod kv_load;
 
@@ -74,6 +75,7 @@ pub struct Options {
 /// Measurements of another kind.
 #[derive(Debug, Subcommand)]
 enum Other {
+    Chat(Box<chat::Options>),
     Kv(Box<kv::Options>),
     KvLoad(Box<kv_load::Options>),
 }
@@ -98,6 +100,7 @@ const QUICK_LIMIT: Duration = Duration::from_secs(44);
 /// Measures, and tells.
 pub fn bench(options: &Options) -> anyhow::Result<ExitCode> {
     match &options.other {
+        Some(Other::Chat(options)) => return chat::measure(options),
         Some(Other::Kv(options)) => return kv::measure(options),
         Some(Other::KvLoad(options)) => return kv_load::load(options),
         None => {}
