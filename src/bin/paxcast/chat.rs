@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args};
-use paxcast::daemon::{Command, Common, Failure, Faults, say};
+use paxcast::config::Config;
+use paxcast::daemon::{Command, Common, Failure, Faults, say, start_log};
 use paxcast::gateway::crowd::{Allowances, connections, wall};
 use paxcast::gateway::irc::accounts::{Accounts, hash_password};
+use paxcast::gateway::irc::balance::{self, run_balance};
 use paxcast::gateway::irc::{self, Flood, Settings};
 use paxcast::protocol::Role;
 use paxcast::service::chat::limits::Limits;
@@ -23,6 +25,8 @@ use rand::rngs::SysRng;
 /// A gateway is a replica: it needs acceptors and a proposer with the same
 /// configuration. With `data` in the configuration it keeps checkpoints there, from
 /// which it starts again.
+/// With --balance it is no gateway but a front: clients that connect to it are brought
+/// to the gateway with the fewest users, and to another one when that dies.
 /// When it listens, it says so on standard error: `ready … address=HOST:PORT`.
 /// Exit status: 0 when SIGTERM or SIGINT ended it, 1 when it failed, 2 usage, 3
 /// configuration, 5 checkpoints that cannot be used, 10 when its state is not what the
@@ -30,17 +34,26 @@ use rand::rngs::SysRng;
 #[derive(Debug, Args)]
 pub struct Options {
     /// This replica's id, from 1; no other replica or learner has it
-    #[arg(value_name = "ID", required_unless_present = "hash_password")]
+    #[arg(value_name = "ID", required_unless_present_any = ["hash_password", "balance"])]
     id: Option<u16>,
 
     /// The configuration file, the same for all processes
-    #[arg(value_name = "CONF", required_unless_present = "hash_password")]
+    #[arg(value_name = "CONF", required_unless_present_any = ["hash_password", "balance"])]
     conf: Option<PathBuf>,
 
     /// Read a password from standard input and print what belongs behind its NAME in
     /// the file of accounts
     #[arg(long, exclusive = true)]
     hash_password: bool,
+
+    /// Be a front for the gateways that listen at these addresses
+    #[arg(long, value_name = "ADDRS", value_delimiter = ',', requires = "cluster", conflicts_with_all = ["id", "conf"])]
+    balance: Vec<SocketAddr>,
+
+    /// The configuration of the gateways: a front brings nobody to a server that is not
+    /// of this cluster
+    #[arg(long, value_name = "CONF", requires = "balance")]
+    cluster: Option<PathBuf>,
 
     /// Where to listen; port 0 lets the kernel choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6667")]
@@ -110,6 +123,10 @@ pub fn run(options: &Options) -> ExitCode {
     if options.hash_password {
         return finish(print_hash());
     }
+    if let Some(cluster) = &options.cluster {
+        start_log(options.verbose, options.quiet);
+        return finish(balance(options, cluster));
+    }
     let (Some(id), Some(conf)) = (options.id, &options.conf) else {
         return finish(Err(Failure::Failed("ID and CONF are needed".to_owned())));
     };
@@ -131,6 +148,22 @@ pub fn run(options: &Options) -> ExitCode {
         irc::run(command, options.listen, allowances, settings)
     };
     common.run_as("paxcast chat", Role::Learner, options.data.clone(), serve)
+}
+
+/// Brings clients to gateways until a signal ends it.
+fn balance(options: &Options, cluster: &Path) -> Result<(), Failure> {
+    let config =
+        Config::load(cluster).map_err(|error| Failure::Configuration(error.to_string()))?;
+    run_balance(&balance::Options {
+        listen: options.listen,
+        gateways: options.balance.clone(),
+        cluster: config.cluster_hash(),
+        allowances: Allowances {
+            // Each client takes two.
+            connections: connections(options.max_clients * 2) / 2,
+            buffers: options.max_buffers.saturating_mul(1 << 20),
+        },
+    })
 }
 
 /// What the gateway is told.

@@ -29,6 +29,8 @@ pub struct Relay {
     capabilities: BTreeSet<String>,
     /// The client has begun to negotiate and not ended.
     negotiating: bool,
+    /// It has said all that it takes to come in.
+    introduced: bool,
     /// The number of the last line.
     number: u64,
     /// Lines that are not done.
@@ -94,6 +96,7 @@ impl Relay {
             user: String::new(),
             capabilities: BTreeSet::new(),
             negotiating: false,
+            introduced: false,
             number: 0,
             pending: VecDeque::new(),
             farewell: None,
@@ -200,13 +203,15 @@ impl Relay {
             _ if self.farewell.is_some() => {}
             (_, "QUIT") => self.leave(text, gateway),
             (_, "PAXOS") if line.parameters.first().is_some_and(|word| is(word, "SEEN")) => {}
-            (Phase::Greeting, _) => self.greet(&command, &line, text, client, gateway),
-            (Phase::Settled, "PONG") => say(gateway, text),
+            (Phase::Greeting, command) if !self.introduced || introduces(command) => {
+                self.greet(command, &line, text, client, gateway)
+            }
+            (_, "PONG") => say(gateway, text),
             (_, "CAP") if asks_for_ours(&line) => refuse(&self.nick, &line, client),
             (phase, _) => {
                 self.number += 1;
                 let numbered = number(self.number, text);
-                if phase == Phase::Settled {
+                if matches!(phase, Phase::Settled | Phase::Greeting) {
                     say(gateway, &numbered);
                 }
                 self.pending.push_back((self.number, numbered));
@@ -255,7 +260,8 @@ impl Relay {
 
     /// Ends the registration, if there is all that it takes.
     fn finish(&mut self, gateway: &mut String) {
-        if !self.negotiating && !self.nick.is_empty() && !self.user.is_empty() {
+        if !self.introduced && !self.negotiating && !self.nick.is_empty() && !self.user.is_empty() {
+            self.introduced = true;
             self.identify(gateway);
             say(gateway, "CAP END");
         }
@@ -364,7 +370,10 @@ impl Relay {
         }
         match line.command {
             "001" => {
-                self.phase = Phase::Settled;
+                // Unless it has said good-bye already.
+                if self.phase == Phase::Greeting {
+                    self.phase = Phase::Settled;
+                }
                 if let Some(nick) = line.parameters.first() {
                     self.nick = (*nick).to_owned();
                 }
@@ -391,6 +400,14 @@ fn say(out: &mut String, line: &str) {
 
 fn is(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
+}
+
+/// Whether a command is part of saying who one is.
+fn introduces(command: &str) -> bool {
+    matches!(
+        command,
+        "AUTHENTICATE" | "CAP" | "NICK" | "PASS" | "PING" | "USER"
+    )
 }
 
 /// Whether a client asks for what the front has asked for itself.

@@ -103,6 +103,39 @@ fn a_plain_client_is_given_a_secret_and_comes_in() {
 }
 
 #[test]
+fn another_nick_is_part_of_coming_in() {
+    let mut rig = Rig::new();
+    rig.attach();
+    rig.client_says(&["NICK alice", "USER a 0 * :A"]);
+    rig.gateway_says(&[":g1 433 * alice :Nickname is already in use"]);
+    rig.asked();
+    rig.client_says(&["NICK alice_"]);
+    assert_eq!(rig.asked(), ["NICK alice_"]);
+    rig.gateway_says(&["@paxcast/place=7 :g1 001 alice_ :Welcome"]);
+    rig.client_says(&["WHO alice_"]);
+    assert_eq!(rig.asked(), ["@paxcast/number=1 WHO alice_"]);
+}
+
+#[test]
+fn a_client_in_a_hurry_says_everything_at_once() {
+    let mut rig = Rig::new();
+    rig.attach();
+    rig.client_says(&["NICK alice", "USER a 0 * :A", "JOIN #a", "QUIT :bye"]);
+    let asked = rig.asked();
+    assert_eq!(
+        asked[4..],
+        ["CAP END", "@paxcast/number=1 JOIN #a", "QUIT :bye"]
+    );
+    rig.gateway_says(&[
+        "@paxcast/place=7 :g1 001 alice :Welcome",
+        "@paxcast/place=8 :alice!a@h JOIN #a",
+        "ERROR :bye",
+    ]);
+    assert_eq!(rig.told().len(), 3);
+    assert_eq!(rig.relay.detach(&mut rig.client), Verdict::Close);
+}
+
+#[test]
 fn a_client_that_negotiates_does_not_see_the_fronts_part() {
     let mut rig = Rig::new();
     rig.attach();
