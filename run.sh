@@ -16,7 +16,8 @@
 #   --faults SPEC        every process injects these faults, each with a seed of its own: drop=0.1,dup=0.01,seed=7
 #   --deadline S         give up S seconds after the clients' start (300)
 #   --kv                 no clients and no N: three replicas of a key-value store, on durable acceptors, until Ctrl-C
-#   --port P             they listen on 127.0.0.1 at P, P+1 and P+2 (7379)
+#   --chat               the same with a chat for clients of IRC, and a front that moves them between its gateways
+#   --port P             they listen on 127.0.0.1 at P, P+1 and P+2, the front at P+3 (7379; of the chat 6667)
 #   --conf FILE          start from this configuration (paxos.conf beside this script)
 #   --within COMMAND     start each process as COMMAND NAME PROGRAM …, where NAME is acceptor1, client2 and so on
 #
@@ -29,7 +30,7 @@ root=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 runs=${PAXCAST_RUNS:-$root/runs}
 base=$root/paxos.conf
 acceptors='' proposers=2 learners=2 clients=2 kill_acceptors=0 deadline=300
-kill_leader='' late='' durable='' faults='' kv='' port=7379 within=() words=()
+kill_leader='' late='' durable='' faults='' service='' port='' within=() words=()
 
 usage() {
     printf 'run.sh: %s\nTry ./run.sh 100, or ./run.sh --help.\n' "$1" >&2
@@ -56,7 +57,7 @@ while (($#)); do
         --kill-leader) kill_leader=yes ;;
         --late-learner) late=yes ;;
         --durable) durable=yes ;;
-        --kv) kv=yes durable=yes ;;
+        --kv | --chat) service=${1#--} durable=yes ;;
         --port) whole "$1" "${2:-}" && port=$2 && shift ;;
         -h | --help) sed -n '2,/^set /{s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit ;;
         -*) usage "there is no option $1" ;;
@@ -64,10 +65,11 @@ while (($#)); do
     esac
     shift
 done
-if [[ -n $kv ]]; then
-    ((${#words[@]} == 0)) || usage "--kv has no clients and wants no number, not \"${words[*]}\""
+if [[ -n $service ]]; then
+    ((${#words[@]} == 0)) || usage "--$service has no clients and wants no number, not \"${words[*]}\""
     learners=3 clients=0 n=0
-    ((port <= 65533)) || usage "--port $port leaves no room for three ports"
+    [[ $service == kv ]] && port=${port:-7379} || port=${port:-6667}
+    ((port <= 65532)) || usage "--port $port leaves no room for the ports behind it"
 else
     ((${#words[@]})) || usage 'how many values shall each client submit?'
     ((${#words[@]} == 1)) ||
@@ -107,10 +109,10 @@ ln -s -- "${run##*/}" "$run/latest" && mv -T -- "$run/latest" "$runs/latest"
 conf=$run/paxos.conf
 {
     printf '# The configuration of one run, made by run.sh.\n'
-    sed -E 's/#.*//; s/[[:space:]]+$//; /^[[:space:]]*(cluster[[:space:]].*|data[[:space:]].*'"${kv:+|replica_ids[[:space:]].*}"')?$/d' -- "$base"
+    sed -E 's/#.*//; s/[[:space:]]+$//; /^[[:space:]]*(cluster[[:space:]].*|data[[:space:]].*'"${service:+|replica_ids[[:space:]].*}"')?$/d' -- "$base"
     printf 'cluster run-%s-%s-%s\n' "$time" "$$" "$RANDOM"
     [[ -z $durable ]] || printf 'data data\n'
-    [[ -z $kv ]] || printf 'replica_ids 1 2 3\n'
+    [[ -z $service ]] || printf 'replica_ids 1 2 3\n'
 } >"$conf"
 
 # If even this script is killed outright, the kernel ends what it started.
@@ -134,7 +136,7 @@ say() {
 
 # launch NAME ROLE [ARGUMENT…]: becomes that role.
 launch() {
-    if [[ $2 == kv ]]; then
+    if [[ $2 == kv || $2 == chat ]]; then
         exec "${guard[@]}" "${within[@]}" ${within:+"$1"} "${PAXCAST_BIN:-$root/target/release}/paxcast" "${@:2}"
     fi
     exec "${guard[@]}" "${within[@]}" ${within:+"$1"} "$root/$2.sh" "${@:3}"
@@ -285,7 +287,7 @@ for ((id = 1; id <= (clients ? learners : 0); id++)); do
     start learner "$id" </dev/null >"$run/learn$id"
     in_time+=("learner$id")
 done
-if [[ -z $kv ]]; then
+if [[ -z $service ]]; then
     await_ready "${in_time[@]}"
     say learners "${#in_time[@]} of $learners ready"
 fi
@@ -305,15 +307,26 @@ done
 leader=$(leader)
 say proposers "$proposers of $proposers ready, led by ${leader:-nobody}"
 
-if [[ -n $kv ]]; then
-    names=()
+if [[ -n $service ]]; then
+    names=() addresses=()
     for id in 1 2 3; do
-        start kv "$id" --listen "127.0.0.1:$((port + id - 1))" </dev/null >/dev/null
-        names+=("kv$id")
+        addresses+=("127.0.0.1:$((port + id - 1))")
+        start "$service" "$id" --listen "${addresses[-1]}" </dev/null >/dev/null
+        names+=("$service$id")
     done
     await_ready "${names[@]}"
     say replicas "3 of 3 ready, at 127.0.0.1:$port, $((port + 1)) and $((port + 2))"
-    say next "redis-cli -p $port"
+    if [[ $service == kv ]]; then
+        say next "redis-cli -p $port"
+    else
+        launch front chat --balance "$(IFS=, && echo "${addresses[*]}")" --cluster "$conf" \
+            --listen "127.0.0.1:$((port + 3))" </dev/null >/dev/null 2>"$run/front.log" &
+        pids[front]=$!
+        await_ready front
+        say front "ready, at 127.0.0.1:$((port + 3))"
+        say next "irssi -c 127.0.0.1 -p $((port + 3)) -n alice    the front moves you when a gateway dies"
+        say or "irssi -c 127.0.0.1 -p $port -n bob -w secret    a gateway; with the secret you can come back"
+    fi
     say end 'Ctrl-C ends all of them'
     trap 'exit 0' INT TERM HUP
     while :; do
