@@ -1,6 +1,8 @@
 //! What somebody is told who comes in: the welcome, and, if they were here before,
 //! what they missed.
 
+use std::sync::Arc;
+
 use super::caps::Caps;
 use super::client::{Client, end};
 use super::date::iso;
@@ -10,7 +12,7 @@ use super::numerics::Numeric;
 use super::showing::{Moment, Sheet, welcome};
 use crate::service::Place;
 use crate::service::chat::Chat;
-use crate::service::chat::effect::Effect;
+use crate::service::chat::effect::{Effect, Event};
 use crate::service::chat::limits::Limits;
 use crate::service::chat::session::Session;
 
@@ -47,6 +49,9 @@ pub struct Since {
     /// All through here has happened.
     pub now: Place,
 }
+
+/// The most events that somebody who comes back is shown.
+const MOST_MISSED: usize = 4_000;
 
 /// The release.
 pub const RELEASE: &str = concat!("paxcast-", env!("CARGO_PKG_VERSION"));
@@ -128,7 +133,7 @@ pub fn go_on(
     };
     client.say(&format!("PAXOS RESUMED {number}"));
     let missed = chat.missed(session.id(), after, since.now);
-    if !missed.complete {
+    if !missed.complete || missed.events.len() > MOST_MISSED {
         client.say("PAXOS GAP");
         return come_back(client, chat, session, since);
     }
@@ -169,12 +174,18 @@ pub fn come_back(client: &mut Client, chat: &Chat, session: &Session, since: Sin
         welcome(chat, client, &roster, "");
     }
     let missed = chat.missed(session.id(), resumed.unwrap_or(opened), now);
-    if !missed.complete && resumed.is_some() {
-        client.notice("Some of what was said while you were away is not remembered any more");
-    }
-    let said = missed
+    let said = |event: &&Arc<Event>| matches!(event.effect, Effect::Said { .. });
+    let too_many = missed
         .events
         .iter()
-        .filter(|event| matches!(event.effect, Effect::Said { .. }));
-    history::replay(client, chat, session.id(), said);
+        .filter(said)
+        .count()
+        .saturating_sub(MOST_MISSED);
+    if resumed.is_some() && !missed.complete {
+        client.notice("Some of what was said while you were away is not remembered any more");
+    } else if too_many > 0 {
+        client.notice("Only the last of what was said while you were away is shown");
+    }
+    let shown = missed.events.iter().filter(said).skip(too_many);
+    history::replay(client, chat, session.id(), shown);
 }

@@ -59,6 +59,8 @@ pub struct Client {
     pub pinged: bool,
     /// How many lines it may send.
     pub bucket: Bucket,
+    /// It waits for the next one.
+    pub lagging: bool,
     /// Commands that were submitted and not answered yet.
     pub under_way: usize,
     /// A line that waits, and whether it was taken out of the bucket.
@@ -121,6 +123,9 @@ impl Client {
     /// Bytes that may wait for a client; one that takes less is cut off.
     pub const QUEUE: usize = 4 << 20;
 
+    /// Lists end when so much waits; other things have the rest.
+    pub const LISTS: usize = 2 << 20;
+
     /// Over so many bytes that wait, nothing more is read from it.
     const PATIENCE: usize = 256 << 10;
 
@@ -160,6 +165,7 @@ impl Client {
             heard: now,
             pinged: false,
             bucket: Bucket::new(now),
+            lagging: false,
             under_way: 0,
             held: None,
             lines: Lines::default(),

@@ -14,7 +14,7 @@
 mod serving;
 mod showing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ pub struct Front {
     /// Whether a quorum was within reach when clients were told last.
     sound: bool,
     /// Clients that said more than they may, and when they may go on.
-    lagging: Vec<(Time, Whose)>,
+    lagging: BTreeSet<(Time, usize, u32)>,
     /// The log had enough; clients wait for it.
     waiting: bool,
     next_sweep: Time,
@@ -121,6 +121,9 @@ impl Front {
 
     /// How long a client may take to say who it is.
     const REGISTRATION: Duration = Duration::from_secs(60);
+
+    /// How long a client waits until the log has taken it.
+    const PATIENCE: Duration = Duration::from_secs(600);
 
     /// After so long without a word a client is asked whether it is there.
     const SILENCE: Duration = Duration::from_secs(120);
@@ -164,7 +167,7 @@ impl Front {
             next_duty: 0,
             undone: false,
             sound: true,
-            lagging: Vec::new(),
+            lagging: BTreeSet::new(),
             waiting: false,
             next_sweep: now,
             unsettled: false,
@@ -282,7 +285,7 @@ impl Front {
             return Some(Time::ZERO);
         }
         let sweep = (self.crowd.tally().clients > 0).then_some(self.next_sweep);
-        let lagging = self.lagging.iter().map(|(due, _)| *due).min();
+        let lagging = self.lagging.first().map(|(due, ..)| *due);
         let tick = Some(self.tick_at());
         let crowd = self.crowd.next_timeout();
         [sweep, lagging, tick, crowd].into_iter().flatten().min()
@@ -429,6 +432,10 @@ impl Front {
                 State::Registering if now.since(client.since) >= Self::REGISTRATION => {
                     client.end("Registration timed out");
                 }
+                State::Opening(_) if now.since(client.since) >= Self::PATIENCE => {
+                    client.end("Too few of the other servers can be reached; try again later");
+                }
+                State::Leaving(_) if silent >= Self::ANSWER => client.end("Good-bye"),
                 State::Open(_) if client.pinged && silent >= Self::SILENCE + Self::ANSWER => {
                     client.reason.get_or_insert("Ping timeout: 180 seconds");
                     client.end("Ping timeout: 180 seconds");
@@ -452,18 +459,14 @@ impl Front {
         if std::mem::take(&mut self.waiting) {
             self.crowd.list_all();
         }
-        let now = self.now;
-        let mut due = Vec::new();
-        self.lagging.retain(|(at, whose)| {
-            let wait = *at > now;
-            if !wait {
-                due.push(*whose);
+        while let Some((due, slot, generation)) = self.lagging.pop_first() {
+            if due > self.now {
+                self.lagging.insert((due, slot, generation));
+                return;
             }
-            wait
-        });
-        for whose in due {
-            if self.crowd.guest(whose.slot, whose.generation).is_some() {
-                self.crowd.list(whose.slot);
+            if let Some(client) = self.crowd.guest(slot, generation) {
+                client.lagging = false;
+                self.crowd.list(slot);
             }
         }
     }

@@ -43,6 +43,8 @@ mod plan;
 mod registration;
 mod sasl;
 mod showing;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use desk::run;

@@ -320,7 +320,7 @@ pub fn welcome(chat: &Chat, client: &mut Client, roster: &Roster, tags: &str) {
     }
 }
 
-/// Tells who is in a channel, of those that may be shown.
+/// Tells who is in a channel, of those that may be shown, as far as there is room.
 pub fn names(client: &mut Client, roster: &Roster, tags: &str, shown: impl Fn(SessionId) -> bool) {
     /// Bytes of a line with nicks.
     const ROOM: usize = 500;
@@ -331,6 +331,9 @@ pub fn names(client: &mut Client, roster: &Roster, tags: &str, shown: impl Fn(Se
     let full = client.caps.has(Caps::USERHOST_IN_NAMES);
     let multi = client.caps.has(Caps::MULTI_PREFIX);
     for member in roster.members.iter().filter(|member| shown(member.session)) {
+        if client.pending() > Client::LISTS {
+            break;
+        }
         let name = if full { &member.mask } else { &member.nick };
         let prefix = prefix(member.rank, multi);
         if !line.is_empty() && ahead + line.len() + 1 + prefix.len() + name.len() > ROOM {

@@ -1,6 +1,7 @@
 //! Questions about channels.
 
 use super::Asking;
+use crate::gateway::irc::client::Client;
 use crate::gateway::irc::numerics::Numeric;
 use crate::gateway::irc::showing;
 use crate::service::chat::channel::Channel;
@@ -83,6 +84,12 @@ pub(super) fn list(asking: &mut Asking<'_>, names: &[String]) {
         let hidden = channel.modes().secret && channel.member(asking.session).is_none();
         if hidden || !wanted(channel) {
             continue;
+        }
+        if asking.client.pending() > Client::LISTS {
+            asking
+                .client
+                .notice("There are more channels than a list can show: LIST with a mask");
+            break;
         }
         let topic = channel.topic().map_or("", |topic| topic.text.as_str());
         let middle = format!("{} {}", channel.name(), channel.len());

@@ -58,9 +58,8 @@ impl Front {
                 if let Err(due) = client.bucket.take(self.now, self.settings.flood) {
                     client.held = Some((line, false));
                     self.lines -= 1;
-                    let whose = Whose::of(client);
-                    if !self.lagging.iter().any(|(_, known)| *known == whose) {
-                        self.lagging.push((due, whose));
+                    if !std::mem::replace(&mut client.lagging, true) {
+                        self.lagging.insert((due, client.slot, client.generation));
                     }
                     return false;
                 }

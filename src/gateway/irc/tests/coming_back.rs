@@ -1,0 +1,169 @@
+//! Sessions that outlive connections and gateways.
+
+use super::rig::{Client, Rig};
+
+const SESSION: &str = "CAP REQ :paxcast/session";
+
+/// Joins, and hears all of it.
+fn join(rig: &mut Rig, client: &mut Client, channel: &str) {
+    client.send(&format!("JOIN {channel}"));
+    rig.heard(client);
+}
+
+#[test]
+fn a_plain_client_finds_its_channels_and_what_it_missed() {
+    let mut rig = Rig::new(2);
+    let mut a = rig.user(0, "a", &["PASS hush"]);
+    let mut b = rig.user(1, "b", &[]);
+    join(&mut rig, &mut a, "#x");
+    join(&mut rig, &mut b, "#x");
+    b.send("PRIVMSG #x :seen");
+    rig.heard(&mut b);
+    assert_eq!(
+        rig.heard(&mut a).last().map(String::as_str),
+        Some(":b!b@127.0.0.1 PRIVMSG #x :seen")
+    );
+    drop(a);
+    for _ in 0..20 {
+        rig.turn();
+    }
+    b.send("PRIVMSG #x :missed");
+    b.send("PRIVMSG a :for you");
+    // That one waits: nobody is told that it is away.
+    assert_eq!(rig.heard(&mut b), [""; 0]);
+    // Without the secret it is somebody else.
+    let mut thief = rig.connect(1);
+    thief.send("PASS guess");
+    thief.send("NICK a");
+    thief.send("USER a 0 * :a");
+    rig.until(&mut thief, "433 * a :Nickname already in use");
+    let mut a = rig.connect(1);
+    a.send("PASS hush");
+    a.send("NICK a");
+    a.send("USER a 0 * :a itself");
+    rig.until(&mut a, "MOTD file is missing");
+    assert_eq!(
+        rig.heard(&mut a),
+        [
+            ":a!a@127.0.0.1 JOIN :#x",
+            ":gateway2.paxcast 353 a = #x :@a b",
+            ":gateway2.paxcast 366 a #x :End of NAMES list",
+            ":b!b@127.0.0.1 PRIVMSG #x :missed",
+            ":b!b@127.0.0.1 PRIVMSG a :for you",
+        ]
+    );
+    a.send("PRIVMSG #x :back");
+    rig.heard(&mut a);
+    assert_eq!(rig.heard(&mut b), [":a!a@127.0.0.1 PRIVMSG #x :back"]);
+}
+
+#[test]
+fn one_that_knows_places_goes_on_exactly_and_nothing_happens_twice() {
+    let mut rig = Rig::new(2);
+    let mut a = rig.user(0, "a", &[SESSION, "PASS hush"]);
+    let mut b = rig.user(1, "b", &[]);
+    a.send("@paxcast/number=1 JOIN #x");
+    let place = |line: &str| -> u64 {
+        let tag = line.strip_prefix("@paxcast/place=").expect("a place");
+        let (place, _) = tag.split_once(' ').expect("a blank");
+        place.parse().expect("a number")
+    };
+    let heard = rig.until(&mut a, "PAXOS DONE 1");
+    assert!(heard[0].ends_with(" :a!a@127.0.0.1 JOIN :#x"), "{heard:?}");
+    let joined = place(&heard[0]);
+    assert!(heard[..3].iter().all(|line| place(line) == joined));
+    join(&mut rig, &mut b, "#x");
+    a.send("@paxcast/number=2 PRIVMSG #x :two");
+    a.send("@paxcast/number=3 NAMES #x");
+    a.send("@paxcast/number=4 PRIVMSG nobody :four");
+    a.send("@paxcast/number=2 PRIVMSG #x :two");
+    let heard = rig.heard(&mut a);
+    let rest: Vec<&str> = heard[1..].iter().map(String::as_str).collect();
+    let four = place(rest[4]);
+    let refused = format!(
+        "@paxcast/place={four} :gateway1.paxcast 401 a nobody :No such nick or channel name"
+    );
+    assert_eq!(
+        rest,
+        [
+            ":gateway1.paxcast PAXOS DONE 2",
+            ":gateway1.paxcast 353 a = #x :@a b",
+            ":gateway1.paxcast 366 a #x :End of NAMES list",
+            ":gateway1.paxcast PAXOS DONE 3",
+            &refused,
+            ":gateway1.paxcast PAXOS DONE 4",
+            ":gateway1.paxcast PAXOS DONE 2",
+        ]
+    );
+    assert_eq!(rig.heard(&mut b), [":a!a@127.0.0.1 PRIVMSG #x :two"]);
+    // It moves while its old connection still stands.
+    let mut moved = rig.connect(1);
+    for line in [SESSION, "PASS hush", "NICK a", "USER a 0 * :a itself"] {
+        moved.send(line);
+    }
+    moved.send(&format!("PAXOS SEEN {joined}"));
+    moved.send("CAP END");
+    rig.until(&mut moved, "MOTD file is missing");
+    let heard = rig.until(&mut moved, "PAXOS RESUMED 4");
+    assert_eq!(heard.len(), 1);
+    // All that was shown behind that place, as it was shown.
+    let again = rig.heard(&mut moved);
+    assert_eq!(again.len(), 2, "{again:?}");
+    assert!(again[0].ends_with(" :b!b@127.0.0.1 JOIN :#x"), "{again:?}");
+    assert_eq!(again[1], refused.replace("gateway1", "gateway2"));
+    let last = rig.until_ended(&mut a);
+    assert_eq!(last[0], ":gateway1.paxcast PAXOS DISPLACED");
+    // What it sends again was done.
+    moved.send("@paxcast/number=4 PRIVMSG b :four");
+    moved.send("@paxcast/number=5 PRIVMSG b :five");
+    assert_eq!(
+        rig.heard(&mut moved),
+        [
+            ":gateway2.paxcast PAXOS DONE 4",
+            ":gateway2.paxcast PAXOS DONE 5"
+        ]
+    );
+    assert_eq!(rig.heard(&mut b), [":a!a@127.0.0.1 PRIVMSG b :five"]);
+    // One whose session is not there begins afresh, and knows it.
+    let mut late = rig.connect(0);
+    for line in [
+        SESSION,
+        "PASS x",
+        "NICK late",
+        "USER late 0 * :late",
+        "PAXOS SEEN 3",
+        "CAP END",
+    ] {
+        late.send(line);
+    }
+    rig.until(&mut late, "PAXOS FRESH");
+}
+
+#[test]
+fn who_left_no_secret_is_gone_with_the_connection() {
+    let mut rig = Rig::new(1);
+    let mut a = rig.user(0, "a", &[]);
+    let mut b = rig.user(0, "b", &[]);
+    join(&mut rig, &mut a, "#x");
+    join(&mut rig, &mut b, "#x");
+    rig.heard(&mut a);
+    drop(b);
+    let heard = rig.until(&mut a, "Connection closed");
+    assert_eq!(heard.len(), 1);
+    assert!(heard[0].starts_with(":b!b@127.0.0.1 QUIT :"), "{heard:?}");
+}
+
+#[test]
+fn a_nick_is_won_by_one_of_two_at_two_gateways() {
+    let mut rig = Rig::new(2);
+    let mut both: Vec<Client> = (0..2).map(|index| rig.connect(index)).collect();
+    for client in &mut both {
+        client.send("NICK same");
+        client.send("USER same 0 * :s");
+    }
+    let [one, two] = &mut both[..] else {
+        panic!("two");
+    };
+    rig.until(one, "MOTD file is missing");
+    rig.until(two, "433 * same :Nickname already in use");
+}

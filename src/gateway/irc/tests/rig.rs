@@ -1,0 +1,293 @@
+//! Gateways on one chat, all in the test's own thread: a log that orders what they
+//! submit as it comes, and clients that never block.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpListener;
+use mio::{Events, Poll};
+
+use crate::gateway::crowd::Allowances;
+use crate::gateway::irc::accounts::Accounts;
+use crate::gateway::irc::log::{Log, Ticket};
+use crate::gateway::irc::{Flood, Front, Settings};
+use crate::protocol::Time;
+use crate::service::chat::Chat;
+use crate::service::chat::command::Stamped;
+use crate::service::replica::Verdict;
+use crate::service::{Place, StateMachine};
+
+/// The poll's names of one gateway.
+const NAMES: usize = 100_000;
+
+/// Gateways and their chat.
+pub struct Rig {
+    poll: Poll,
+    pub fronts: Vec<Front>,
+    pub log: Shared,
+    pub now: Time,
+    pub wall: u64,
+}
+
+/// The chat, and what was submitted.
+pub struct Shared {
+    pub chat: Chat,
+    pub place: Place,
+    submitted: Vec<(usize, Option<Ticket>, Stamped)>,
+    answers: Vec<VecDeque<(Ticket, Verdict)>>,
+    /// Gateways that reach no quorum.
+    pub alone: Vec<usize>,
+    /// What becomes of commands instead of a reply, once they are submitted.
+    pub verdict: Option<Verdict>,
+    /// Nothing gets its place for now.
+    pub slow: bool,
+}
+
+/// One gateway's way to it.
+struct Side<'a> {
+    log: &'a mut Shared,
+    index: usize,
+}
+
+impl Log for Side<'_> {
+    fn submit(&mut self, ticket: Option<Ticket>, command: &Stamped) {
+        if !self.is_sound() {
+            let refused = ticket.map(|ticket| (ticket, Verdict::NoQuorum));
+            return self.log.answers[self.index].extend(refused);
+        }
+        self.log
+            .submitted
+            .push((self.index, ticket, command.clone()));
+    }
+
+    fn answer(&mut self) -> Option<(Ticket, Verdict)> {
+        self.log.answers[self.index].pop_front()
+    }
+
+    fn chat(&self) -> &Chat {
+        &self.log.chat
+    }
+
+    fn place(&self) -> Place {
+        self.log.place
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.log.alone.contains(&self.index)
+    }
+
+    fn has_room(&self) -> bool {
+        self.log.submitted.len() < 1000
+    }
+}
+
+/// A client that never blocks.
+pub struct Client {
+    stream: TcpStream,
+    heard: Vec<u8>,
+    pub ended: bool,
+}
+
+impl Client {
+    pub fn send(&mut self, line: &str) {
+        let line = format!("{line}\r\n");
+        self.stream
+            .write_all(line.as_bytes())
+            .expect("the kernel takes it");
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        // One that was sent away does not take more.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    fn listen(&mut self) {
+        let mut buffer = [0; 65_536];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => self.ended = true,
+                Ok(count) => {
+                    self.heard.extend_from_slice(&buffer[..count]);
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => self.ended = true,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            return;
+        }
+    }
+
+    /// The next whole line, if it is there.
+    fn line(&mut self) -> Option<String> {
+        let end = self.heard.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = self.heard.drain(..=end).collect();
+        let line = String::from_utf8(line).expect("text");
+        Some(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+pub fn settings(id: u16) -> Settings {
+    Settings {
+        id,
+        run: 1000 * u64::from(id),
+        began: 0,
+        cluster: 0xabc,
+        name: format!("gateway{id}.paxcast").into(),
+        network: "paxcast".to_owned(),
+        motd: None,
+        history: 10,
+        flood: Flood {
+            lines: 1_000_000,
+            seconds: 1,
+        },
+        accounts: Accounts::default(),
+    }
+}
+
+impl Rig {
+    /// So many gateways.
+    pub fn new(count: u16) -> Rig {
+        Rig::with((1..=count).map(settings).collect())
+    }
+
+    pub fn with(all: Vec<Settings>) -> Rig {
+        let poll = Poll::new().expect("a poll");
+        let now = Time(1);
+        let plenty = Allowances {
+            connections: 100,
+            buffers: 64 << 20,
+        };
+        let fronts = all.into_iter().enumerate().map(|(index, settings)| {
+            let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"));
+            let listener = listener.expect("a port");
+            let token = index * NAMES;
+            Front::open(settings, listener, poll.registry(), token, plenty, now).expect("a front")
+        });
+        let fronts: Vec<Front> = fronts.collect();
+        Rig {
+            log: Shared {
+                chat: Chat::new(),
+                place: Place::ZERO,
+                submitted: Vec::new(),
+                answers: fronts.iter().map(|_| VecDeque::new()).collect(),
+                alone: Vec::new(),
+                verdict: None,
+                slow: false,
+            },
+            poll,
+            fronts,
+            now,
+            wall: 1_000_000_000_000,
+        }
+    }
+
+    pub fn connect(&mut self, index: usize) -> Client {
+        let address = self.fronts[index].address().expect("it listens");
+        let stream = TcpStream::connect(address).expect("it takes connections");
+        stream.set_nonblocking(true).expect("it does not block");
+        Client {
+            stream,
+            heard: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// One turn of all gateways, and then of the log.
+    pub fn turn(&mut self) {
+        let mut events = Events::with_capacity(64);
+        let patience = Some(Duration::from_micros(200));
+        self.poll.poll(&mut events, patience).expect("it polls");
+        for event in &events {
+            self.fronts[event.token().0 / NAMES].handle_event(event);
+        }
+        for (index, front) in self.fronts.iter_mut().enumerate() {
+            let log = &mut self.log;
+            while front.turn(self.now, self.wall, &mut Side { log, index }) {}
+        }
+        if self.log.slow {
+            return;
+        }
+        for (index, ticket, command) in std::mem::take(&mut self.log.submitted) {
+            if let Some(verdict) = self.log.verdict {
+                self.log.answers[index].extend(ticket.map(|ticket| (ticket, verdict)));
+                continue;
+            }
+            let mut bytes = Vec::new();
+            command.encode_into(&mut bytes);
+            let mut reply = Vec::new();
+            self.log.place = self.log.place.next();
+            self.log.chat.apply(self.log.place, &bytes, &mut reply);
+            for front in &mut self.fronts {
+                front.applied(self.log.place, &reply);
+            }
+            let answer = ticket.map(|ticket| (ticket, Verdict::Reply));
+            self.log.answers[index].extend(answer);
+        }
+    }
+
+    /// Lets so much time pass.
+    pub fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.wall += time.as_millis() as u64;
+        self.turn();
+    }
+
+    /// Turns until the client hears a line that ends so, and gives all through it.
+    pub fn until(&mut self, client: &mut Client, end: &str) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut lines = Vec::new();
+        loop {
+            while let Some(line) = client.line() {
+                lines.push(line);
+                if lines.last().is_some_and(|line| line.ends_with(end)) {
+                    return lines;
+                }
+            }
+            assert!(!client.ended, "it ended without `{end}`: {lines:#?}");
+            assert!(Instant::now() < deadline, "never `{end}`: {lines:#?}");
+            self.turn();
+            client.listen();
+        }
+    }
+
+    /// Everything that the client is told until all that it sent is done.
+    pub fn heard(&mut self, client: &mut Client) -> Vec<String> {
+        client.send("PING fence");
+        let mut lines = self.until(client, " :fence");
+        lines.pop();
+        lines
+    }
+
+    /// Turns until the connection ends; gives what was still said.
+    pub fn until_ended(&mut self, client: &mut Client) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !client.ended {
+            assert!(Instant::now() < deadline, "it does not end");
+            self.turn();
+            client.listen();
+        }
+        std::iter::from_fn(|| client.line()).collect()
+    }
+
+    /// Somebody who is in, at a gateway; `lines` come ahead of NICK and USER.
+    pub fn user(&mut self, index: usize, nick: &str, lines: &[&str]) -> Client {
+        let mut client = self.connect(index);
+        for line in lines {
+            client.send(line);
+        }
+        client.send(&format!("NICK {nick}"));
+        client.send(&format!("USER {nick} 0 * :{nick} itself"));
+        client.send("CAP END");
+        self.until(&mut client, "MOTD file is missing");
+        client
+    }
+
+    /// Sends, and insists on what comes back.
+    pub fn expect(&mut self, client: &mut Client, line: &str, answers: &[&str]) {
+        client.send(line);
+        let heard = self.heard(client);
+        assert_eq!(heard, answers, "behind {line}");
+    }
+}
