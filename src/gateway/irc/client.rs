@@ -76,6 +76,10 @@ pub struct Client {
     pub mark: u64,
     /// All that happened through here had left when what waits now began to wait.
     left: Place,
+    /// All that was shown when it was heard last.
+    pub alive: Place,
+    /// What it was sent since then has perhaps not reached it.
+    pub doubtful: bool,
     /// The first place of which it was not shown all.
     missed: Option<Place>,
     /// It does not take what it is sent.
@@ -174,14 +178,17 @@ impl Client {
             reason: None,
             mark: 0,
             left: Place::ZERO,
+            alive: Place::ZERO,
+            doubtful: false,
             missed: None,
             choked: false,
         }
     }
 
-    /// Takes bytes in.
-    pub fn feed(&mut self, bytes: &[u8], now: Time) {
+    /// Takes bytes in; everything through `place` was shown by now.
+    pub fn feed(&mut self, bytes: &[u8], now: Time, place: Place) {
         self.lines.feed(bytes);
+        self.alive = place;
         self.drained = false;
         self.heard = now;
         self.pinged = false;
@@ -232,6 +239,10 @@ impl Client {
         let shown = match self.missed {
             Some(missed) => Place(missed.0.saturating_sub(1)).min(place),
             None => place,
+        };
+        let shown = match self.doubtful {
+            true => self.alive.min(shown),
+            false => shown,
         };
         match self.stream.pending() {
             0 => shown,

@@ -128,6 +128,9 @@ impl Front {
     /// After so long without a word a client is asked whether it is there.
     const SILENCE: Duration = Duration::from_secs(120);
 
+    /// If it has not answered by then, what it was sent has perhaps not reached it.
+    const DOUBT: Duration = Duration::from_secs(5);
+
     /// So long it has to answer.
     const ANSWER: Duration = Duration::from_secs(60);
 
@@ -266,7 +269,12 @@ impl Front {
             let stay = stay.unwrap_or_else(|error| {
                 client.reason.get_or_insert(match error.kind() {
                     io::ErrorKind::ConnectionReset => "Connection reset by peer",
-                    _ => "Connection closed",
+                    io::ErrorKind::BrokenPipe => "Connection closed",
+                    // The network, not the client.
+                    _ => {
+                        client.doubtful = true;
+                        "Connection timed out"
+                    }
                 });
                 Stay::Gone
             });
@@ -437,8 +445,13 @@ impl Front {
                 }
                 State::Leaving(_) if silent >= Self::ANSWER => client.end("Good-bye"),
                 State::Open(_) if client.pinged && silent >= Self::SILENCE + Self::ANSWER => {
+                    client.doubtful = true;
                     client.reason.get_or_insert("Ping timeout: 180 seconds");
                     client.end("Ping timeout: 180 seconds");
+                }
+                State::Open(_) if client.pinged && silent >= Self::SILENCE + Self::DOUBT => {
+                    client.doubtful = true;
+                    continue;
                 }
                 State::Open(_) if !client.pinged && silent >= Self::SILENCE => {
                     client.pinged = true;
@@ -483,7 +496,8 @@ impl Front {
                     client.reason.get_or_insert("Connection closed");
                 }
                 Received::Some(count) => {
-                    client.feed(&scratch[..count], self.now);
+                    client.feed(&scratch[..count], self.now, self.place);
+                    client.doubtful = false;
                     crowded = self.go_on(client, log);
                 }
                 Received::Nothing => {}

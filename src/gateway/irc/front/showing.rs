@@ -267,6 +267,7 @@ impl Front {
             return;
         };
         client.state = State::Open(id);
+        client.alive = log.place();
         session.nick().clone_into(&mut client.nick);
         arrival::burst(client, &self.settings, session, &census);
         let since = arrival::Since {

@@ -1,5 +1,7 @@
 //! Sessions that outlive connections and gateways.
 
+use std::time::Duration;
+
 use super::rig::{Client, Rig};
 
 const SESSION: &str = "CAP REQ :paxcast/session";
@@ -166,4 +168,32 @@ fn a_nick_is_won_by_one_of_two_at_two_gateways() {
     };
     rig.until(one, "MOTD file is missing");
     rig.until(two, "433 * same :Nickname already in use");
+}
+
+#[test]
+fn what_was_sent_to_a_client_that_fell_silent_is_shown_again() {
+    let mut rig = Rig::new(1);
+    let mut a = rig.user(0, "a", &["PASS hush"]);
+    let mut b = rig.user(0, "b", &[]);
+    join(&mut rig, &mut a, "#x");
+    join(&mut rig, &mut b, "#x");
+    b.send("PRIVMSG #x :heard");
+    rig.heard(&mut b);
+    rig.until(&mut a, ":heard");
+    rig.heard(&mut a);
+    // Nothing reaches it any more, and it says nothing; the other goes on.
+    b.send("PRIVMSG #x :into the void");
+    rig.heard(&mut b);
+    for seconds in [121, 60] {
+        rig.pass(Duration::from_secs(seconds));
+        rig.heard(&mut b);
+    }
+    rig.until_ended(&mut a);
+    let mut a = rig.user(0, "a", &["PASS hush"]);
+    let heard = rig.heard(&mut a);
+    assert_eq!(
+        heard[3..],
+        [":b!b@127.0.0.1 PRIVMSG #x :into the void"],
+        "{heard:?}"
+    );
 }
