@@ -53,7 +53,7 @@ impl Archive {
         *rings += 1;
     }
 
-    /// One ring has it no more.
+    /// One ring has it no more, if it is not out of here already.
     pub fn release(&mut self, kept: &Kept) {
         let key = kept.key();
         let Some((_, rings)) = self.kept.get_mut(&key) else {
@@ -66,10 +66,14 @@ impl Archive {
         }
     }
 
-    /// The oldest of all, if there are more bytes than there may be.
-    fn excess(&self) -> Option<Kept> {
-        let (_, (kept, _)) = self.kept.first_key_value()?;
-        (self.bytes > self.limit).then(|| kept.clone())
+    /// Takes the oldest of all out, if there are more bytes than there may be.
+    fn excess(&mut self) -> Option<Kept> {
+        if self.bytes <= self.limit {
+            return None;
+        }
+        let (_, (kept, _)) = self.kept.pop_first()?;
+        self.bytes -= kept.weight as usize;
+        Some(kept)
     }
 
     /// Bytes of all, about.
@@ -185,20 +189,23 @@ impl Chat {
     /// Takes an event that is the oldest of all out of a ring, if that has it.
     fn unshelve(&mut self, shelf: &Shelf, kept: &Kept) {
         let take = |ring: &mut Ring| {
-            let has = ring.first().is_some_and(|first| first.key() == kept.key());
-            has.then(|| ring.drop_first()).flatten()
+            if ring.first().is_some_and(|first| first.key() == kept.key()) {
+                ring.drop_first();
+            }
         };
-        let dropped = match shelf {
-            Shelf::Messages(folded) => self
-                .channels
-                .touch(folded, |channel| take(&mut channel.messages)),
-            Shelf::Events(folded) => self
-                .channels
-                .touch(folded, |channel| take(&mut channel.events)),
-            Shelf::Inbox(id) => self.sessions.touch(*id, |session| take(&mut session.inbox)),
-        };
-        if let Some(old) = dropped.flatten() {
-            self.archive.release(&old);
+        match shelf {
+            Shelf::Messages(folded) => {
+                let channels = &mut self.channels;
+                channels.touch(folded, |channel| take(&mut channel.messages));
+            }
+            Shelf::Events(folded) => {
+                let channels = &mut self.channels;
+                channels.touch(folded, |channel| take(&mut channel.events));
+            }
+            Shelf::Inbox(id) => {
+                let sessions = &mut self.sessions;
+                sessions.touch(*id, |session| take(&mut session.inbox));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What somebody missed, and what was said earlier.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Chat;
@@ -197,6 +198,54 @@ impl Chat {
         };
         Ok(select(&session.inbox, selector, limit, between))
     }
+
+    /// At most so many of the channels that somebody is in, and of those whom they talked
+    /// with, of which the last message was said between two times, ends excluded; the one
+    /// that is longest ago first.
+    pub fn conversations(
+        &self,
+        session: SessionId,
+        times: (u64, u64),
+        limit: usize,
+    ) -> Vec<Conversation> {
+        let Some(session) = self.sessions.find(session) else {
+            return Vec::new();
+        };
+        let mut last: BTreeMap<String, Conversation> = BTreeMap::new();
+        for kept in session.inbox.iter() {
+            let Effect::Said { who, target, .. } = &kept.event.effect else {
+                continue;
+            };
+            let target = match target {
+                Target::Session(_, nick) if who.session == session.id() => nick,
+                _ => &who.nick,
+            };
+            let time = kept.event.time;
+            let target = target.clone();
+            last.insert(fold(&target), Conversation { time, target });
+        }
+        let channels = session.channels().filter_map(|it| self.channels.at(it));
+        let channels = channels.filter_map(|channel| {
+            let target = channel.name().to_owned();
+            let time = channel.messages.iter().next_back()?.event.time;
+            Some(Conversation { time, target })
+        });
+        let (start, end) = (times.0.min(times.1), times.0.max(times.1));
+        let mut told: Vec<Conversation> = last.into_values().chain(channels).collect();
+        told.retain(|it| start < it.time && it.time < end);
+        told.sort();
+        told.truncate(limit);
+        told
+    }
+}
+
+/// Somebody, or a channel, and when the last message there was said.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conversation {
+    /// When, in milliseconds since 1970.
+    pub time: u64,
+    /// The channel's name as its founder wrote it, or the nick as it was then.
+    pub target: String,
 }
 
 /// At most so many of the events that fit, the oldest first.

@@ -6,7 +6,7 @@ use crate::service::chat::Chat;
 use crate::service::chat::command::{Deed, SessionId};
 use crate::service::chat::effect::{Effect, Event};
 use crate::service::chat::limits::Limits;
-use crate::service::chat::recall::{NoHistory, Point, Selector};
+use crate::service::chat::recall::{Conversation, NoHistory, Point, Selector};
 use crate::service::chat::ring::At;
 
 /// What somebody missed behind a place, as a test writes it.
@@ -265,4 +265,34 @@ fn a_conversation_is_that_of_two() {
     assert_eq!(told(&rig, ann, "rob"), "12");
     assert_eq!(told(&rig, ann, "bob"), "12");
     assert_eq!(told(&rig, ann, "none"), "");
+}
+
+#[test]
+fn conversations_are_told_by_their_last_message() {
+    let mut rig = Rig::new();
+    let [ann, bob, eve] = rig.people(["ann", "bob", "eve"]);
+    rig.gather([ann, eve], "#C");
+    rig.gather([ann], "#quiet");
+    rig.gather([eve], "#other");
+    let start = rig.now;
+    for (who, target) in [
+        (bob, "ann"),
+        (ann, "bob"),
+        (eve, "#c"),
+        (ann, "BOB"),
+        (eve, "#other"),
+        (eve, "ann"),
+    ] {
+        rig.now += 1_000;
+        rig.says(who, target, "x");
+    }
+    let told = |times, limit| {
+        let told = rig.chat.conversations(ann, times, limit);
+        let one = |it: &Conversation| format!("{} {}", it.target, (it.time - start) / 1_000);
+        told.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(told((0, u64::MAX), 9), "#C 3, bob 4, eve 6");
+    assert_eq!(told((u64::MAX, 0), 2), "#C 3, bob 4");
+    assert_eq!(told((start + 3_000, start + 6_000), 9), "bob 4");
+    assert_eq!(rig.chat.conversations(SessionId(Place(99)), (0, 9), 9), []);
 }
