@@ -165,6 +165,8 @@ fn who_goes_on_says_behind_what() {
         ..with_token("ann")
     };
     assert_eq!(come(&mut rig, seen(2)), "ann opened behind @2, 0 done");
+    // What the gateway said before she came back says nothing of her.
+    assert_eq!(rig.chat.seen(ann), Place(2));
     rig.lose(ann);
     let before = rig.place;
     assert_eq!(

@@ -1,13 +1,13 @@
 //! What somebody missed, and what was said earlier.
 
 use super::rig::{Rig, join, notice, part, say, with_token};
-use crate::service::Place;
 use crate::service::chat::Chat;
 use crate::service::chat::command::{Deed, SessionId};
 use crate::service::chat::effect::{Effect, Event};
 use crate::service::chat::limits::Limits;
 use crate::service::chat::recall::{Conversation, NoHistory, Point, Selector};
 use crate::service::chat::ring::At;
+use crate::service::{Place, StateMachine};
 
 /// What somebody missed behind a place, as a test writes it.
 fn missed(rig: &Rig, session: SessionId, after: Place) -> Vec<String> {
@@ -155,6 +155,12 @@ fn an_inbox_drops_its_oldest() {
     }
     assert_eq!(missed(&rig, ann, start)[0], "gap");
     assert_eq!(missed(&rig, ann, Place(start.0 + 1)).len(), Limits::INBOX);
+    // What was dropped is nowhere any more.
+    let mut bytes = Vec::new();
+    rig.chat.snapshot(&mut |part| bytes.extend_from_slice(part));
+    let mut back = Chat::new();
+    back.restore(&bytes).expect("just written");
+    assert_eq!(back, rig.chat);
 }
 
 #[test]
