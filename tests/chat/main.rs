@@ -5,6 +5,7 @@
 #[path = "../daemons/cluster.rs"]
 mod cluster;
 mod gateways;
+mod hell;
 mod kills;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/process.rs"]

@@ -89,6 +89,11 @@ impl User {
         }
     }
 
+    /// The bare connection.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Reads until the connection ends.
     pub fn until_ended(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.hear()).collect()
