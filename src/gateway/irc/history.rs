@@ -13,7 +13,7 @@ use crate::service::chat::command::SessionId;
 use crate::service::chat::effect::{Effect, Event, Target};
 use crate::service::chat::limits::Limits;
 use crate::service::chat::name::shown;
-use crate::service::chat::recall::{Point, Selector};
+use crate::service::chat::recall::{Conversation, Point, Selector};
 use crate::service::chat::ring::At;
 
 /// Shows somebody who has just joined a channel what was said there before.
@@ -222,37 +222,25 @@ pub fn answer(client: &mut Client, chat: &Chat, session: SessionId, words: &[Str
     }
 }
 
-/// Tells in which channels something was said between two times, and when last.
+/// Tells where, and with whom, something was said last between two times.
 fn targets(client: &mut Client, chat: &Chat, session: SessionId, words: &[&str]) {
     let point = |index: usize| words.get(index).and_then(|word| parse(word));
     let (Some(Point::Time(one)), Some(Point::Time(other))) = (point(0), point(1)) else {
         return client.say("FAIL CHATHISTORY INVALID_PARAMS TARGETS :Two timestamps are needed");
     };
     let limit = words.get(2).and_then(|word| word.parse().ok());
-    let limit: usize = limit.unwrap_or(Limits::CHANNELS_EACH);
+    let limit: usize = limit.unwrap_or(Limits::CHANNELS_EACH).min(Limits::MESSAGES);
     let (from, to) = (one.min(other), one.max(other));
-    let channels = chat
-        .session(session)
-        .into_iter()
-        .flat_map(|who| who.channels());
-    let mut found: Vec<(u64, String)> = channels
-        .filter_map(|folded| {
-            let latest = Selector::Latest(None);
-            let last = chat.history(session, folded, latest, 1).ok()?.pop()?;
-            let channel = chat.channel(folded)?.name().to_owned();
-            (from < last.time && last.time < to).then_some((last.time, channel))
-        })
-        .collect();
-    found.sort();
+    let found = chat.conversations(session, (from, to), limit);
     let batches = client.caps.has(Caps::BATCH);
     if batches {
         client.say("BATCH +targets draft/chathistory-targets");
     }
     let tags = if batches { "@batch=targets " } else { "" };
-    for (time, channel) in found.into_iter().take(limit) {
+    for Conversation { time, target } in found {
         let server = Arc::clone(&client.server);
         let line = format!(
-            "{tags}:{server} CHATHISTORY TARGETS {channel} {}\r\n",
+            "{tags}:{server} CHATHISTORY TARGETS {target} {}\r\n",
             iso(time)
         );
         client.push(&line);

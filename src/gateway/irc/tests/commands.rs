@@ -330,6 +330,18 @@ fn tags_and_history_for_those_who_ask() {
     rig.expect(&mut a, "CHATHISTORY BEFORE #x nonsense 5", &[
         ":gateway1.paxcast FAIL CHATHISTORY INVALID_PARAMS BEFORE :The point or the limit is none",
     ]);
+    a.send("PRIVMSG a :to myself");
+    rig.heard(&mut a);
+    rig.expect(
+        &mut a,
+        "CHATHISTORY TARGETS timestamp=2001-01-01T00:00:00.000Z timestamp=2002-01-01T00:00:00.000Z 5",
+        &[
+            ":gateway1.paxcast BATCH +targets draft/chathistory-targets",
+            "@batch=targets :gateway1.paxcast CHATHISTORY TARGETS #x 2001-09-09T01:46:40.000Z",
+            "@batch=targets :gateway1.paxcast CHATHISTORY TARGETS a 2001-09-09T01:46:40.000Z",
+            ":gateway1.paxcast BATCH -targets",
+        ],
+    );
 }
 
 #[test]
