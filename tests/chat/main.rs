@@ -1,6 +1,7 @@
-//! `paxcast chat` as its users meet it: gateways as real processes, on which people
-//! talk, and which die.
+//! `paxcast chat` as its users meet it: gateways as real processes, on which people and
+//! their clients talk, and which die.
 
+mod clients;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/cluster.rs"]
 mod cluster;
@@ -12,4 +13,5 @@ mod kills;
 mod process;
 #[path = "../daemons/replicated.rs"]
 mod replicated;
+mod scenarios;
 mod user;

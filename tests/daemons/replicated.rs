@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 
 use crate::cluster::Cluster;
-use crate::process::{Process, executable};
+use crate::process::{PATIENCE, Process, executable};
 
 /// Processes that use each other.
 pub struct Replicated {
@@ -18,6 +18,8 @@ pub struct Replicated {
     pub service: &'static str,
     /// What replicas are told besides.
     pub more: Vec<String>,
+    /// What acceptors and proposers are told besides.
+    pub roles: Vec<String>,
     pub cluster: Cluster,
     pub acceptors: Vec<Process>,
     pub proposers: Vec<Process>,
@@ -34,19 +36,16 @@ impl Replicated {
     /// So many acceptors, two proposers and three replicas, with these lines in their
     /// configuration and these arguments for replicas.
     pub fn start(service: &'static str, acceptors: u16, lines: &str, more: &[&str]) -> Replicated {
-        let mut all = Replicated::of_acceptors(service, acceptors, lines, more);
-        for id in 1..=3 {
-            let replica = all.replica(id, None);
-            all.replicas.push(replica);
-        }
-        all
+        Replicated::start_with(service, acceptors, lines, more, &["-v"])
     }
 
-    pub fn of_acceptors(
+    /// The same, with arguments for acceptors and proposers.
+    pub fn start_with(
         service: &'static str,
         acceptors: u16,
         lines: &str,
         more: &[&str],
+        roles: &[&str],
     ) -> Replicated {
         let lines = format!("acceptor_count {acceptors}\n{lines}");
         let cluster = Cluster::new(&lines);
@@ -57,15 +56,57 @@ impl Replicated {
                 assert!(init.output().expect("it runs").status.success());
             }
         }
-        let start = |role, id| cluster.start(role, id, &["-v"]);
-        Replicated {
+        let start = |role, id| cluster.start(role, id, roles);
+        let mut all = Replicated {
             service,
             more: more.iter().map(ToString::to_string).collect(),
+            roles: roles.iter().map(ToString::to_string).collect(),
             acceptors: (1..=acceptors).map(|id| start("acceptor", id)).collect(),
             proposers: (1..=2).map(|id| start("proposer", id)).collect(),
             replicas: Vec::new(),
             cluster,
+        };
+        for id in 1..=3 {
+            let replica = all.replica(id, None);
+            all.replicas.push(replica);
         }
+        all
+    }
+
+    /// Starts a role again that is gone.
+    fn again(&self, role: &str, index: usize) -> Process {
+        let roles: Vec<&str> = self.roles.iter().map(String::as_str).collect();
+        self.cluster.start(role, index as u16 + 1, &roles)
+    }
+
+    /// Starts an acceptor again that is gone.
+    pub fn revive_acceptor(&mut self, index: usize) {
+        self.acceptors[index] = self.again("acceptor", index);
+    }
+
+    /// Starts a proposer again that is gone.
+    pub fn revive_proposer(&mut self, index: usize) {
+        self.proposers[index] = self.again("proposer", index);
+    }
+
+    /// The proposer that leads, by what each says when it is asked for statistics.
+    pub fn leader(&mut self) -> usize {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            for (index, proposer) in self.proposers.iter_mut().enumerate() {
+                proposer.signal(Signal::SIGUSR1);
+                let line = proposer.wait_for("statistics ");
+                let number = |name: &str| -> u64 {
+                    let mut words = line.split(' ');
+                    let word = words.find_map(|word| word.strip_prefix(name));
+                    word.and_then(|word| word.parse().ok()).unwrap_or(0)
+                };
+                if number("elected=") > number("deposed=") {
+                    return index;
+                }
+            }
+        }
+        panic!("nobody leads");
     }
 
     /// Starts a replica, at a port of its own or at one that it had before.
@@ -98,15 +139,18 @@ impl Replicated {
                         self.replicas[id] = self.replica(id as u16 + 1, Some(address));
                     }
                 }
-                1 | 2 => {
-                    let (role, group) = match victim {
-                        1 => ("acceptor", &mut self.acceptors),
-                        _ => ("proposer", &mut self.proposers),
-                    };
-                    let id = rng.random_range(0..group.len());
-                    hurt(&mut group[id], kills, pause);
+                1 => {
+                    let index = rng.random_range(0..self.acceptors.len());
+                    hurt(&mut self.acceptors[index], kills, pause);
                     if kills {
-                        group[id] = self.cluster.start(role, id as u16 + 1, &["-v"]);
+                        self.revive_acceptor(index);
+                    }
+                }
+                2 => {
+                    let index = rng.random_range(0..self.proposers.len());
+                    hurt(&mut self.proposers[index], kills, pause);
+                    if kills {
+                        self.revive_proposer(index);
                     }
                 }
                 _ => {

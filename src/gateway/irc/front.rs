@@ -138,7 +138,7 @@ impl Front {
     const TICK: Duration = Duration::from_secs(10);
 
     /// How soon it hears what clients have seen.
-    const SETTLE: Duration = Duration::from_secs(1);
+    const SETTLE: Duration = Duration::from_millis(100);
 
     /// Begins to listen; the poll's names from `token` on are its own.
     ///

@@ -1,6 +1,6 @@
 //! Is a quorum within reach? Found out when it matters: when something waits.
 //!
-//! Whatever waits longer than [`PATIENCE`] without a quorum's answer is not kept
+//! Whatever waits longer than [`Settings::endurance`] without a quorum's answer is not kept
 //! waiting any more, and neither is what comes after it: it is refused at once,
 //! until a quorum has answered a round again. Rounds go on for that.
 
@@ -9,14 +9,6 @@ use std::time::Duration;
 use super::{Event, Replica, Verdict};
 use crate::protocol::{Outbox, Time};
 use crate::service::StateMachine;
-
-/// How long a quorum may fail to answer before it counts as out of reach. A leader
-/// that dies is followed by another in a fraction of it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long a change may wait for its place though a quorum answers: then there is
-/// no proposer to give it one.
-pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long something waits before it is asked whether a quorum is there at all.
 const DOUBT: Duration = Duration::from_millis(250);
@@ -52,6 +44,19 @@ impl Standing {
 }
 
 impl<S: StateMachine, T> Replica<S, T> {
+    /// How long a quorum may fail to answer before it counts as out of reach: as long
+    /// as a leader waits for one. A leader that dies is followed by another in a
+    /// fraction of it, and where the network is slow both grow alike.
+    fn patience(&self) -> Duration {
+        self.settings.endurance()
+    }
+
+    /// How long a change may wait for its place though a quorum answers: then there is
+    /// no proposer to give it one.
+    fn long_patience(&self) -> Duration {
+        self.patience() * 5 / 2
+    }
+
     /// Since when the oldest waits that somebody waits for.
     fn oldest(&self) -> Option<Time> {
         let oldest = [self.changes.since(), self.questions.since()];
@@ -65,9 +70,15 @@ impl<S: StateMachine, T> Replica<S, T> {
             return (!standing.sound).then_some(standing.doubted + DOUBT);
         };
         let doubt = oldest.max(standing.heard).max(standing.doubted) + DOUBT;
-        let end = oldest.max(standing.heard) + PATIENCE;
-        let changes = self.changes.since().map(|since| since + LONG_PATIENCE);
-        let questions = self.questions.since().map(|since| since + LONG_PATIENCE);
+        let end = oldest.max(standing.heard) + self.patience();
+        let changes = self
+            .changes
+            .since()
+            .map(|since| since + self.long_patience());
+        let questions = self
+            .questions
+            .since()
+            .map(|since| since + self.long_patience());
         let ends = [Some(doubt), Some(end), changes, questions];
         ends.into_iter().flatten().min()
     }
@@ -76,14 +87,14 @@ impl<S: StateMachine, T> Replica<S, T> {
     pub(super) fn lose_patience(&mut self, now: Time, out: &mut Outbox<Self>) {
         let oldest = self.oldest();
         let heard = self.standing.heard;
-        if oldest.is_some_and(|since| since.max(heard) + PATIENCE <= now) {
+        if oldest.is_some_and(|since| since.max(heard) + self.patience() <= now) {
             if std::mem::take(&mut self.standing.sound) {
                 out.event(Event::Standing { sound: false });
             }
             self.give_up(now);
-        } else if oldest.is_some_and(|since| since + LONG_PATIENCE <= now) {
+        } else if oldest.is_some_and(|since| since + self.long_patience() <= now) {
             // The quorum answers, and yet this gets nowhere.
-            self.give_up(Time(now.0 - LONG_PATIENCE.as_nanos() as u64));
+            self.give_up(Time(now.0 - self.long_patience().as_nanos() as u64));
         }
         let waits = oldest.map(|since| since.max(heard)).or_else(|| {
             let lost = !self.standing.sound;
