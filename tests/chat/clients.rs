@@ -192,7 +192,7 @@ fn real_clients_talk_lose_their_gateways_and_miss_nothing() {
     let told = observer.heard().join("\n");
     assert!(told.contains(" 330 observer iris iris "), "{told}");
 
-    for round in 0..2 {
+    for (round, address) in gateways.iter().take(2).enumerate() {
         for (client, name) in all.iter_mut().zip(names) {
             client.say(&format!("{name} speaks in round {round}"));
             observer.until(&format!(" PRIVMSG #room :{name} speaks in round {round}"));
@@ -210,7 +210,7 @@ fn real_clients_talk_lose_their_gateways_and_miss_nothing() {
         for client in &mut all {
             client.until_shown(&format!("while they were away in round {round}"));
         }
-        let again = chat.replica(round as u16 + 1, Some(gateways[round]));
+        let again = chat.replica(round as u16 + 1, Some(*address));
         chat.replicas[round] = again;
     }
     for (client, name) in all.iter_mut().zip(names) {

@@ -1,6 +1,7 @@
 //! `paxcast chat` as its users meet it: gateways as real processes, on which people and
 //! their clients talk, and which die.
 
+mod beside_ngircd;
 mod clients;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/cluster.rs"]

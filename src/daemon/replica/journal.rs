@@ -20,6 +20,8 @@ pub struct Journal {
     buffer: Vec<u8>,
     /// Commands since the last digest.
     since: u64,
+    /// The place of what was told last.
+    told: Place,
 }
 
 impl Journal {
@@ -47,6 +49,7 @@ impl Journal {
             file: Some(file),
             buffer: Vec::new(),
             since: 0,
+            told: Place::ZERO,
         };
         let release = env!("CARGO_PKG_VERSION").to_owned();
         write(&Entry::Begin { service, release }, &mut journal.buffer);
@@ -57,6 +60,7 @@ impl Journal {
     pub fn state(&mut self, place: Place, content: Bytes) {
         write(&Entry::State { place, content }, &mut self.buffer);
         self.since = 0;
+        self.told = place;
     }
 
     /// A command was applied.
@@ -68,12 +72,14 @@ impl Journal {
         };
         write(&entry, &mut self.buffer);
         self.since += 1;
+        self.told = Place(delivery.position);
     }
 
-    /// Everything through this place is told; `digest` is asked now and then, and `last`
-    /// in the end.
+    /// Writes what there is to write. `digest` is asked now and then, and in the end,
+    /// when nothing that the state of `place` has in it is still to be told.
     pub fn settle(&mut self, place: Place, last: bool, digest: impl FnOnce() -> u64) {
-        if self.since >= Self::OFTEN || (last && self.since > 0) {
+        let due = self.since >= Self::OFTEN || (last && self.since > 0);
+        if due && self.told == place {
             self.since = 0;
             let digest = digest();
             write(&Entry::Digest { place, digest }, &mut self.buffer);

@@ -115,12 +115,16 @@ where
     let mut journal = journal
         .map(|path| Journal::create(path, service.mark))
         .transpose()?;
+    let service = Service {
+        tells: service.tells || journal.is_some(),
+        ..service
+    };
     let node = Node::open(command, draw()?)?;
     let now = node.clock.now();
     let options = Options {
         checkpoint: node.config.checkpoint as u64,
         durable: directory.is_some(),
-        tells: service.tells || journal.is_some(),
+        tells: service.tells,
     };
     let mut replica = Replica::new(
         node.me,
