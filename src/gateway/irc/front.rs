@@ -25,6 +25,7 @@ use mio::event::Event;
 use mio::net::TcpListener;
 
 use super::accounts::Accounts;
+use super::caps::Caps;
 use super::client::{Client, State};
 use super::flood::Flood;
 use super::log::{Log, Ticket, Whose};
@@ -572,6 +573,10 @@ fn opening_answered(client: &mut Client, verdict: Verdict) {
 
 /// A line was given up, or has its place.
 fn line_answered(client: &mut Client, verdict: Verdict, verb: &str, number: Option<u64>) {
+    if verdict != Verdict::Reply && number.is_some() && client.caps.has(Caps::SESSION) {
+        // It counts, so it can say this again wherever it comes back, and it happens once.
+        return client.end("Too few of the other servers can be reached; come back");
+    }
     match verdict {
         // All that came of it was shown already.
         Verdict::Reply => {}

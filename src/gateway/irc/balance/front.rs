@@ -53,6 +53,9 @@ impl Front {
     /// A client that cannot be brought anywhere for so long is let go.
     const PATIENCE: Duration = Duration::from_secs(120);
 
+    /// A client that waits for so long is told so.
+    const SOON: Duration = Duration::from_secs(2);
+
     /// Over so many bytes that one side does not take, the other is not read.
     const HOLD: usize = 256 << 10;
 
@@ -168,7 +171,7 @@ impl Front {
         let Some(party) = self.crowd.guest(place.slot, place.generation) else {
             return;
         };
-        let Part::Client(client) = &party.part else {
+        let Part::Client(client) = &mut party.part else {
             return;
         };
         if now.since(client.since) >= Self::PATIENCE {
@@ -176,6 +179,12 @@ impl Front {
             out.extend_from_slice(b"ERROR :No server can be reached\r\n");
             party.closing = true;
             return self.crowd.list(place.slot);
+        }
+        if now.since(client.since) >= Self::SOON {
+            let mut out = String::new();
+            client.relay.hold(&mut out);
+            party.stream.out().extend_from_slice(out.as_bytes());
+            self.crowd.list(place.slot);
         }
         let Some(index) = self.gateways.choose() else {
             return self.waiting.push(place);
@@ -393,7 +402,10 @@ impl Front {
                     return;
                 };
                 client.wire = None;
-                client.since = now;
+                // Who is on the way back already has waited since then.
+                if client.relay.is_settled() {
+                    client.since = now;
+                }
                 let mut out = String::new();
                 match client.relay.detach(&mut out) {
                     Verdict::GoOn => self.waiting.push(to),

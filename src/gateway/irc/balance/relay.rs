@@ -35,6 +35,8 @@ pub struct Relay {
     number: u64,
     /// Lines that are not done.
     pending: VecDeque<(u64, String)>,
+    /// The client was told that it waits.
+    held: bool,
     /// What is said behind them, for good.
     farewell: Option<String>,
     /// What was shown last.
@@ -99,6 +101,7 @@ impl Relay {
             introduced: false,
             number: 0,
             pending: VecDeque::new(),
+            held: false,
             farewell: None,
             shown: Shown::default(),
             known: Shown::default(),
@@ -110,10 +113,30 @@ impl Relay {
         self.pending.len() < Self::PENDING
     }
 
+    /// Tells the client, once, that what it says waits.
+    pub fn hold(&mut self, client: &mut String) {
+        if matches!(self.phase, Phase::Waiting | Phase::Returning) && !self.held {
+            self.held = true;
+            self.notice(
+                "No server can be reached now; what you say waits for one",
+                client,
+            );
+        }
+    }
+
+    fn notice(&self, text: &str, client: &mut String) {
+        say(client, &format!(":front NOTICE {} :*** {text}", self.nick));
+    }
+
     /// Whether it has still to be known at a gateway: then there is nobody who could
     /// take its lines.
     pub fn is_greeting(&self) -> bool {
         self.phase == Phase::Greeting
+    }
+
+    /// Whether a gateway knows it, as far as it has heard.
+    pub fn is_settled(&self) -> bool {
+        self.phase == Phase::Settled
     }
 
     /// Bytes of memory that it holds.
@@ -285,7 +308,12 @@ impl Relay {
         let word = |at: usize| line.parameters.get(at).copied().unwrap_or("");
         match line.command {
             "PAXOS" if is(word(0), "DONE") => self.done(word(1)),
-            "PAXOS" if is(word(0), "RESUMED") => self.resume(gateway),
+            "PAXOS" if is(word(0), "RESUMED") => {
+                if std::mem::take(&mut self.held) {
+                    self.notice("A server can be reached again", client);
+                }
+                self.resume(gateway);
+            }
             "PAXOS" if is(word(0), "GAP") => self.known = Shown::default(),
             "PAXOS" if is(word(0), "FRESH") => {
                 say(

@@ -55,6 +55,20 @@ fn without_a_quorum_it_is_said_and_nothing_is_swallowed() {
 }
 
 #[test]
+fn one_that_counts_is_sent_away_to_say_it_again() {
+    let mut rig = Rig::new(1);
+    let caps = ["CAP REQ :paxcast/session", "PASS s3cret"];
+    let mut a = rig.user(0, "a", &caps);
+    rig.log.verdict = Some(Verdict::Indeterminate);
+    a.send("@paxcast/number=1 AWAY :perhaps");
+    a.send("@paxcast/number=2 AWAY :or not");
+    let heard = rig.until_ended(&mut a);
+    let last = heard.last().expect("a word");
+    assert!(last.starts_with("ERROR :"), "{heard:?}");
+    assert!(!heard.iter().any(|line| line.contains("DONE")), "{heard:?}");
+}
+
+#[test]
 fn answers_wait_for_what_was_sent_before() {
     let mut rig = Rig::new(1);
     let mut a = rig.user(0, "a", &[]);

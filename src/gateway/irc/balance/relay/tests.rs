@@ -225,6 +225,28 @@ fn a_move_shows_what_is_missing_once_and_says_again_what_was_not_done() {
 }
 
 #[test]
+fn who_waits_for_long_is_told_so_once() {
+    let mut rig = Rig::settled();
+    rig.relay.hold(&mut rig.client);
+    assert!(rig.told().is_empty(), "there is a gateway");
+    rig.relay.detach(&mut rig.client);
+    rig.relay.hold(&mut rig.client);
+    rig.relay.hold(&mut rig.client);
+    let told = rig.told();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with(":front NOTICE alice :*** No server"),
+        "{told:?}"
+    );
+    rig.attach();
+    rig.gateway_says(&[":g2 PAXOS RESUMED 0"]);
+    assert_eq!(
+        rig.told(),
+        [":front NOTICE alice :*** A server can be reached again"]
+    );
+}
+
+#[test]
 fn a_second_move_in_the_middle_of_the_first_loses_nothing() {
     let mut rig = Rig::settled();
     rig.gateway_says(&["@paxcast/place=8 :bob!b@h PRIVMSG alice :a"]);
