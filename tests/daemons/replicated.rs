@@ -47,6 +47,22 @@ impl Replicated {
         more: &[&str],
         roles: &[&str],
     ) -> Replicated {
+        let mut all = Replicated::of_acceptors(service, acceptors, lines, more, roles);
+        for id in 1..=3 {
+            let replica = all.replica(id, None);
+            all.replicas.push(replica);
+        }
+        all
+    }
+
+    /// The same without replicas.
+    pub fn of_acceptors(
+        service: &'static str,
+        acceptors: u16,
+        lines: &str,
+        more: &[&str],
+        roles: &[&str],
+    ) -> Replicated {
         let lines = format!("acceptor_count {acceptors}\n{lines}");
         let cluster = Cluster::new(&lines);
         if lines.lines().any(|line| line.starts_with("data ")) {
@@ -57,7 +73,7 @@ impl Replicated {
             }
         }
         let start = |role, id| cluster.start(role, id, roles);
-        let mut all = Replicated {
+        Replicated {
             service,
             more: more.iter().map(ToString::to_string).collect(),
             roles: roles.iter().map(ToString::to_string).collect(),
@@ -65,12 +81,7 @@ impl Replicated {
             proposers: (1..=2).map(|id| start("proposer", id)).collect(),
             replicas: Vec::new(),
             cluster,
-        };
-        for id in 1..=3 {
-            let replica = all.replica(id, None);
-            all.replicas.push(replica);
         }
-        all
     }
 
     /// Starts a role again that is gone.

@@ -12,12 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use paxcast::history::{Key, KeyCall, KeyReturn, Operation, Verdict, check_keys, draw};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use crate::process::Process;
 use crate::replicas::{SOON, Store};
 use crate::talk::{Talk, Told};
 
@@ -130,75 +128,6 @@ impl Writer {
     }
 }
 
-/// What is done to a process.
-#[derive(Clone, Copy, Debug)]
-enum Harm {
-    Kill,
-    Stop,
-}
-
-/// Does harm for so long, and makes it good.
-fn harm(store: &mut Store, rng: &mut Xoshiro256PlusPlus, until: Instant) -> [usize; 4] {
-    let mut counts = [0; 4];
-    while Instant::now() < until {
-        let victim = rng.random_range(0..4usize);
-        counts[victim] += 1;
-        let pause = Duration::from_millis(rng.random_range(20..700));
-        let kind = match rng.random_range(0..3) {
-            0 => Harm::Stop,
-            _ => Harm::Kill,
-        };
-        match victim {
-            0 => {
-                let id = rng.random_range(0..store.replicas.len());
-                let address = store.replicas[id].address;
-                hurt(&mut store.replicas[id].process, kind, pause);
-                if matches!(kind, Harm::Kill) {
-                    store.replicas[id] = store.replica(id as u16 + 1, Some(address));
-                }
-            }
-            1 | 2 => {
-                let (role, group) = match victim {
-                    1 => ("acceptor", &mut store.acceptors),
-                    _ => ("proposer", &mut store.proposers),
-                };
-                let id = rng.random_range(0..group.len());
-                hurt(&mut group[id], kind, pause);
-                if matches!(kind, Harm::Kill) {
-                    group[id] = store.cluster.start(role, id as u16 + 1, &[]);
-                }
-            }
-            // A majority of the acceptors, at once.
-            _ => {
-                for acceptor in &store.acceptors[..2] {
-                    acceptor.signal(Signal::SIGSTOP);
-                }
-                std::thread::sleep(pause);
-                for acceptor in &store.acceptors[..2] {
-                    acceptor.signal(Signal::SIGCONT);
-                }
-            }
-        }
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..400)));
-    }
-    counts
-}
-
-fn hurt(process: &mut Process, kind: Harm, pause: Duration) {
-    match kind {
-        Harm::Kill => {
-            process.signal(Signal::SIGKILL);
-            process.wait();
-            std::thread::sleep(pause);
-        }
-        Harm::Stop => {
-            process.signal(Signal::SIGSTOP);
-            std::thread::sleep(pause);
-            process.signal(Signal::SIGCONT);
-        }
-    }
-}
-
 #[test]
 fn what_clients_are_told_while_processes_are_killed_could_have_happened() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
@@ -229,7 +158,7 @@ fn what_clients_are_told_while_processes_are_killed_could_have_happened() {
         })
         .collect();
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let counts = harm(&mut store, &mut rng, born + Duration::from_secs(seconds));
+    let counts = store.harm(&mut rng, born + Duration::from_secs(seconds));
     // The last changes come when all is well again.
     store.agree();
     ended.store(true, Ordering::Relaxed);

@@ -13,5 +13,8 @@ mod kills;
 #[path = "../daemons/process.rs"]
 mod process;
 mod replicas;
+#[allow(dead_code, reason = "the chat's own tests use the rest")]
+#[path = "../daemons/replicated.rs"]
+mod replicated;
 mod server;
 mod talk;

@@ -1,6 +1,6 @@
 //! Several replicas, as real processes on loopback.
 
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,74 +8,36 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::clients::{DEBIAN, is_there, libraries, run};
-use crate::cluster::Cluster;
 use crate::process::{PATIENCE, Process, executable};
+use crate::replicated::Replicated;
 use crate::talk::Talk;
 
-/// Acceptors, proposers and replicas that use each other.
-pub struct Store {
-    pub cluster: Cluster,
-    pub acceptors: Vec<Process>,
-    pub proposers: Vec<Process>,
-    pub replicas: Vec<Replica>,
+/// A replicated store.
+pub struct Store(Replicated);
+
+impl Deref for Store {
+    type Target = Replicated;
+
+    fn deref(&self) -> &Replicated {
+        &self.0
+    }
 }
 
-/// One replica, and where it listens.
-pub struct Replica {
-    pub process: Process,
-    pub address: SocketAddr,
+impl DerefMut for Store {
+    fn deref_mut(&mut self) -> &mut Replicated {
+        &mut self.0
+    }
 }
 
 impl Store {
     /// Three acceptors, two proposers and three replicas with these lines in their
     /// configuration.
     pub fn start(more: &str) -> Store {
-        let mut store = Store::of_acceptors(more, 3);
-        for id in 1..=3 {
-            let replica = store.replica(id, None);
-            store.replicas.push(replica);
-        }
-        store
+        Store(Replicated::start("kv", 3, more, &[]))
     }
 
     pub fn of_acceptors(more: &str, count: u16) -> Store {
-        let cluster = Cluster::new(more);
-        let durable = more.lines().any(|line| line.starts_with("data "));
-        let start = |role, id| cluster.start(role, id, &["-v"]);
-        if durable {
-            for id in 1..=count {
-                let mut init = Command::new(executable("acceptor"));
-                init.args(["--init", &id.to_string()]).arg(&cluster.conf);
-                assert!(init.output().expect("it runs").status.success());
-            }
-        }
-        let acceptors = (1..=count).map(|id| start("acceptor", id)).collect();
-        let proposers = (1..=2).map(|id| start("proposer", id)).collect();
-        Store {
-            cluster,
-            acceptors,
-            proposers,
-            replicas: Vec::new(),
-        }
-    }
-
-    /// Starts a replica, at a port of its own or at one that it had before.
-    pub fn replica(&self, id: u16, at: Option<SocketAddr>) -> Replica {
-        let listen = at.map_or("127.0.0.1:0".to_owned(), |at| at.to_string());
-        let mut command = Command::new(executable("paxcast"));
-        command
-            .args(["kv", &id.to_string()])
-            .arg(&self.cluster.conf);
-        command.args(["-v", "--listen", &listen]);
-        let mut process = Process::spawn(format!("kv {id}"), command);
-        let line = process.wait_for("ready ");
-        let start = format!("ready role=kv mode=replica id={id} address=");
-        let rest = line
-            .strip_prefix(&start)
-            .unwrap_or_else(|| panic!("{line}"));
-        let address = rest.split(' ').next().and_then(|word| word.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("{line}"));
-        Replica { process, address }
+        Store(Replicated::of_acceptors("kv", count, more, &[], &["-v"]))
     }
 
     /// A connection to the replica of this index.
@@ -89,13 +51,8 @@ impl Store {
     }
 
     /// Ends everything as a user would, and insists on good ends.
-    pub fn stop(mut self) {
-        for replica in &mut self.replicas {
-            replica.process.stop();
-        }
-        for process in self.proposers.iter_mut().chain(&mut self.acceptors) {
-            process.stop();
-        }
+    pub fn stop(self) {
+        self.0.stop();
     }
 }
 
