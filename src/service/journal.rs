@@ -7,7 +7,7 @@
 //! journal: a canary.
 //!
 //! ```text
-//! entry = length 4 | crc32c 4 | postcard(Entry)
+//! entry = length 4 | its crc32c 4 | crc32c of the body 4 | body: postcard(Entry)
 //! ```
 //!
 //! A journal begins with [`Entry::Begin`]; behind it, or later, where the replica took
@@ -58,7 +58,10 @@ pub enum Entry {
 /// Appends an entry.
 pub fn write(entry: &Entry, journal: &mut Vec<u8>) {
     let body = postcard::to_stdvec(entry).expect("memory can be written");
-    journal.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    let length = (body.len() as u32).to_le_bytes();
+    journal.extend_from_slice(&length);
+    // Or a damaged length would look like an end that was torn.
+    journal.extend_from_slice(&crc32c::crc32c(&length).to_le_bytes());
     journal.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
     journal.extend_from_slice(&body);
 }
@@ -70,7 +73,7 @@ pub struct Entries {
 }
 
 impl Entries {
-    const HEAD: usize = 8;
+    const HEAD: usize = 12;
 
     /// More of the journal.
     pub fn feed(&mut self, bytes: &[u8]) {
@@ -90,7 +93,10 @@ impl Entries {
             let bytes = head[at..at + 4].try_into().expect("four bytes");
             u32::from_le_bytes(bytes)
         };
-        let (length, crc) = (number(0) as usize, number(4));
+        if crc32c::crc32c(&head[..4]) != number(4) {
+            return Err(Broken::Damaged);
+        }
+        let (length, crc) = (number(0) as usize, number(8));
         if self.bytes.len() < Self::HEAD + length {
             return Ok(None);
         }
@@ -349,7 +355,7 @@ mod tests {
         for entry in &entries {
             write(entry, &mut bytes);
         }
-        for at in Entries::HEAD..bytes.len() {
+        for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             let mut read = Entries::default();

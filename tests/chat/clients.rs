@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use paxcast::gateway::irc::accounts::hash_password;
 
-use crate::process::{Process, executable};
-use crate::replicated::{Replicated, listens};
+use crate::front::front;
+use crate::process::Process;
+use crate::replicated::Replicated;
 use crate::user::User;
 
 /// Whether a program is there; if not, that is said aloud, and where every change is
@@ -162,15 +163,7 @@ fn real_clients_talk_lose_their_gateways_and_miss_nothing() {
     let lines = "data votes\nreplica_ids 1 2 3";
     let mut chat = Replicated::start("chat", 3, lines, &["--accounts", path]);
     let gateways: Vec<SocketAddr> = chat.replicas.iter().map(|r| r.address).collect();
-    let addresses: Vec<String> = gateways.iter().map(ToString::to_string).collect();
-    let mut command = Command::new(executable("paxcast"));
-    command.args(["chat", "--balance", &addresses[..2].join(",")]);
-    command.arg("--cluster").arg(&chat.cluster.conf);
-    let mut front = Process::spawn("front".to_owned(), {
-        command.args(["--listen", "127.0.0.1:0"]);
-        command
-    });
-    let door = listens(&mut front);
+    let (mut front, door) = front(&chat, &gateways[..2]);
 
     let mut observer = User::enter(gateways[2], "observer", &[]);
     observer.send("JOIN #room");

@@ -7,15 +7,14 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use paxcast::bench::chat::Users;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use crate::process::{Process, executable};
-use crate::replicated::{Replicated, listens};
+use crate::front::front;
+use crate::replicated::Replicated;
 
 /// How long it goes on, unless told otherwise.
 const SECONDS: u64 = 60;
@@ -206,13 +205,7 @@ fn what_is_said_while_processes_are_killed_is_shown_to_all_once_and_in_one_order
     let more = ["--flood", "1000/1", "--history", "0"];
     let mut chat = Replicated::start("chat", 3, lines, &more);
     let gateways: Vec<SocketAddr> = chat.replicas.iter().map(|r| r.address).collect();
-    let mut command = Command::new(executable("paxcast"));
-    let addresses: Vec<String> = gateways.iter().map(ToString::to_string).collect();
-    command.args(["chat", "--balance", &addresses.join(",")]);
-    command.arg("--cluster").arg(&chat.cluster.conf);
-    command.args(["--listen", "127.0.0.1:0", "-v"]);
-    let mut front = Process::spawn("front".to_owned(), command);
-    let address = listens(&mut front);
+    let (mut front, address) = front(&chat, &gateways);
 
     let mut crowd = Crowd::new(address, gateways, seed);
     let now = Instant::now();

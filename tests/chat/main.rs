@@ -6,6 +6,7 @@ mod clients;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/cluster.rs"]
 mod cluster;
+mod front;
 mod gateways;
 mod hell;
 mod kills;

@@ -188,4 +188,7 @@ pub fn come_back(client: &mut Client, chat: &Chat, session: &Session, since: Sin
     }
     let shown = missed.events.iter().filter(said).skip(too_many);
     history::replay(client, chat, session.id(), shown);
+    if client.caps.has(Caps::SESSION) {
+        client.say(&format!("PAXOS AT {}", now.0));
+    }
 }

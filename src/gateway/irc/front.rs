@@ -238,7 +238,7 @@ impl Front {
                 Told::Applied(place, reply) => self.show(place, &reply, log),
                 Told::Restored => {
                     let why = "This server fell behind and starts afresh; come back";
-                    self.end_all(why);
+                    self.begin_anew(why);
                 }
             }
         }
@@ -436,6 +436,10 @@ impl Front {
         let now = self.now;
         let mut changed = Vec::new();
         for (slot, client) in self.crowd.guests_mut() {
+            if client.has_lines() {
+                // It has said more than it may so far: that is no silence.
+                client.heard = now;
+            }
             let silent = now.since(client.heard);
             match client.state {
                 State::Registering if now.since(client.since) >= Self::REGISTRATION => {
@@ -541,18 +545,6 @@ impl Front {
             seen,
             departure: Departure::Lost(reason.to_owned()),
         });
-    }
-
-    /// Ends all connections that have a session; they come back.
-    fn end_all(&mut self, why: &str) {
-        let last = self.place;
-        for (_, client) in self.crowd.guests_mut() {
-            if client.session().is_some() || matches!(client.state, State::Opening(_)) {
-                client.end(why);
-                client.miss(last.next());
-            }
-        }
-        self.crowd.list_all();
     }
 }
 

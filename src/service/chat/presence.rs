@@ -284,6 +284,11 @@ impl Chat {
                 seen,
             };
             session.card.token = opening.token.or(session.card.token);
+            if opening.seen.is_none() {
+                // Whoever does not go on begins to count anew. What comes late from
+                // where they were is refused for that.
+                session.number = 0;
+            }
         });
         self.welcome(turn, id, seat, displaced, Some(seen));
     }

@@ -230,22 +230,20 @@ impl Front {
     fn serve(&mut self, now: Time, party: &mut Party) -> Stay {
         let held_up = |party: &Party| party.stream.pending() >= Self::HOLD;
         let mut open = !party.cut;
-        while !party.closing && party.stream.readable && open {
+        if !party.closing && open {
+            // What could not be taken before may be now.
+            party.full = !self.hear(now, party);
+        }
+        while !party.closing && !party.full && party.stream.readable && open {
             match party.stream.receive(self.crowd.scratch()) {
                 Ok(Received::Some(count)) => {
                     let bytes = &self.crowd.scratch()[..count];
                     party.lines.feed(bytes);
-                    if !self.hear(now, party) {
-                        break;
-                    }
+                    party.full = !self.hear(now, party);
                 }
                 Ok(Received::Nothing) => {}
                 Ok(Received::End) | Err(_) => open = false,
             }
-        }
-        // What could not be taken before may be now.
-        if !party.closing && !party.cut {
-            self.hear(now, party);
         }
         let was_held_up = held_up(party);
         let sent = party.stream.send(now).is_ok();

@@ -32,6 +32,8 @@ pub struct Party {
     pub closing: bool,
     /// It ends at once.
     pub cut: bool,
+    /// Lines of it wait for others; no more is read.
+    pub full: bool,
 }
 
 /// What an end is for.
@@ -108,6 +110,7 @@ impl Party {
             part,
             closing: false,
             cut: false,
+            full: false,
         }
     }
 }

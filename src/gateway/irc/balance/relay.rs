@@ -35,6 +35,8 @@ pub struct Relay {
     number: u64,
     /// Lines that are not done.
     pending: VecDeque<(u64, String)>,
+    /// The client was asked whether it is there, and has said nothing since.
+    asked: bool,
     /// The client was told that it waits.
     held: bool,
     /// What is said behind them, for good.
@@ -101,6 +103,7 @@ impl Relay {
             introduced: false,
             number: 0,
             pending: VecDeque::new(),
+            asked: false,
             held: false,
             farewell: None,
             shown: Shown::default(),
@@ -183,6 +186,11 @@ impl Relay {
             }
             Phase::Greeting => {
                 say(client, "ERROR :The server is gone; try again");
+                if self.introduced {
+                    // It may have come in all the same, and must not stay as a ghost.
+                    self.phase = Phase::Waiting;
+                    self.farewell = Some("QUIT :Connection closed".to_owned());
+                }
                 Verdict::Close
             }
             Phase::Leaving => Verdict::Close,
@@ -219,6 +227,7 @@ impl Relay {
             return;
         };
         let command = line.command.to_ascii_uppercase();
+        self.asked = false;
         match (self.phase, command.as_str()) {
             (Phase::Leaving, _) => {}
             // Whoever asked is gone.
@@ -254,6 +263,7 @@ impl Relay {
     ) {
         let first = line.parameters.first().copied().unwrap_or("");
         match command {
+            "PASS" if self.introduced => return,
             "PASS" if !first.is_empty() => {
                 self.token = Token::Theirs(first.to_owned());
                 return;
@@ -314,12 +324,15 @@ impl Relay {
                 }
                 self.resume(gateway);
             }
-            "PAXOS" if is(word(0), "GAP") => self.known = Shown::default(),
+            "PAXOS" if is(word(0), "GAP") => self.known.lines = usize::MAX,
+            "PAXOS" if is(word(0), "AT") => self.arrive(word(1)),
             "PAXOS" if is(word(0), "FRESH") => {
                 say(
                     client,
                     "ERROR :Your session has ended while no server could be reached; come in again",
                 );
+                // And that other session is nobody's.
+                say(gateway, "QUIT :Connection closed");
                 self.phase = Phase::Leaving;
                 return Verdict::Close;
             }
@@ -328,8 +341,21 @@ impl Relay {
                 self.phase = Phase::Leaving;
                 return Verdict::Close;
             }
+            // Nobody here can do anything about that.
+            "CAP" if self.phase == Phase::Returning && is(word(1), "NAK") => {
+                return self.turn_away("other capabilities", client);
+            }
+            "432" | "433" | "437" | "451" | "465" if self.phase == Phase::Returning => {
+                return self.turn_away(line.command, client);
+            }
             // What comes now is known from the first time.
             _ if self.phase == Phase::Returning => {}
+            // It has not answered for too long.
+            "ERROR" if self.phase == Phase::Settled && self.asked => {
+                self.leave("QUIT :Ping timeout", gateway);
+                say(client, text);
+                return Verdict::Close;
+            }
             // The gateway lets go of the front; the client stays.
             "ERROR" if self.phase == Phase::Settled => {}
             "CAP" if is(word(1), "ACK") || is(word(1), "NAK") => {
@@ -377,6 +403,29 @@ impl Relay {
         }
     }
 
+    /// Everything through this place is on the client's screen.
+    fn arrive(&mut self, place: &str) {
+        let next = place
+            .parse()
+            .map_or(0, |place: u64| place.saturating_add(1));
+        if next > self.shown.place {
+            self.shown = Shown {
+                place: next,
+                lines: 0,
+            };
+        }
+    }
+
+    /// The client cannot be brought back.
+    fn turn_away(&mut self, why: &str, client: &mut String) -> Verdict {
+        say(
+            client,
+            &format!("ERROR :You cannot be brought to another server ({why}); come in again"),
+        );
+        self.phase = Phase::Leaving;
+        Verdict::Close
+    }
+
     /// Passes a line on, unless it was shown before.
     fn show(&mut self, line: &Line<'_>, text: &str, client: &mut String) {
         let place = line.tag("paxcast/place").and_then(|place| {
@@ -397,6 +446,7 @@ impl Relay {
             }
         }
         match line.command {
+            "PING" => self.asked = true,
             "001" => {
                 // Unless it has said good-bye already.
                 if self.phase == Phase::Greeting {

@@ -219,9 +219,15 @@ impl Front {
             "the log heard nothing of this gateway for too long and has let its sessions go; \
              their clients are sent away to come back, and it begins anew"
         );
+        self.begin_anew("This server was cut off from the others; come back");
+    }
+
+    /// Sends everybody away, and begins another run: whoever the log has attached to
+    /// this one, known here or not, is let go by that.
+    pub(super) fn begin_anew(&mut self, why: &str) {
         for (_, client) in self.crowd.guests_mut() {
             if client.session().is_some() || matches!(client.state, State::Opening(_)) {
-                client.end("This server was cut off from the others; come back");
+                client.end(why);
                 client.state = State::Over;
             }
         }

@@ -70,7 +70,11 @@ fn one_that_knows_places_goes_on_exactly_and_nothing_happens_twice() {
         let (place, _) = tag.split_once(' ').expect("a blank");
         place.parse().expect("a number")
     };
-    let heard = rig.until(&mut a, "PAXOS DONE 1");
+    let mut heard = rig.until(&mut a, "PAXOS DONE 1");
+    assert!(
+        heard.remove(0).contains(" PAXOS AT "),
+        "all of the welcome is shown"
+    );
     assert!(heard[0].ends_with(" :a!a@127.0.0.1 JOIN :#x"), "{heard:?}");
     let joined = place(&heard[0]);
     assert!(heard[..3].iter().all(|line| place(line) == joined));

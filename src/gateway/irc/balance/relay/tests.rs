@@ -280,9 +280,19 @@ fn the_nick_is_followed_and_a_gap_is_shown_in_full() {
     rig.gateway_says(&[
         ":g2 PAXOS RESUMED 0",
         ":g2 PAXOS GAP",
-        "@paxcast/place=9 :carol!a@h JOIN #a",
+        ":carol!a@h JOIN #a",
+        "@paxcast/place=9 :bob!b@h PRIVMSG #a :known",
+        "@paxcast/place=12 :bob!b@h PRIVMSG #a :new",
+        ":g2 PAXOS AT 15",
     ]);
-    assert_eq!(rig.told(), [":carol!a@h JOIN #a"]);
+    assert_eq!(
+        rig.told(),
+        [":carol!a@h JOIN #a", ":bob!b@h PRIVMSG #a :new"]
+    );
+    rig.relay.detach(&mut rig.client);
+    rig.asked();
+    rig.attach();
+    assert!(rig.asked().contains(&"PAXOS SEEN 15".to_owned()));
 }
 
 #[test]
@@ -303,10 +313,37 @@ fn who_cannot_come_back_is_told_so() {
         assert_eq!(rig.verdict, Verdict::Close);
         assert!(rig.told()[0].starts_with(told));
     }
-    let mut rig = Rig::new();
-    rig.attach();
-    assert_eq!(rig.relay.detach(&mut rig.client), Verdict::Close);
-    assert_eq!(rig.told(), ["ERROR :The server is gone; try again"]);
+    // Whoever has not said who they are leaves nothing; who has, a ghost perhaps.
+    for introduced in [false, true] {
+        let mut rig = Rig::new();
+        rig.attach();
+        if introduced {
+            rig.client_says(&["NICK alice", "USER a 0 * :A"]);
+        }
+        assert_eq!(rig.relay.detach(&mut rig.client), Verdict::Close);
+        assert_eq!(rig.told(), ["ERROR :The server is gone; try again"]);
+        assert_eq!(rig.relay.abandon(&mut rig.gateway), introduced);
+    }
+    for line in [
+        ":g2 433 * alice :Nickname is already in use",
+        ":g2 CAP * NAK :sasl",
+    ] {
+        let mut rig = Rig::settled();
+        rig.relay.detach(&mut rig.client);
+        rig.attach();
+        rig.gateway_says(&[line]);
+        assert_eq!(rig.verdict, Verdict::Close, "{line}");
+        assert!(rig.told()[0].starts_with("ERROR :You cannot be brought"));
+    }
+    // One that owes an answer to a PING is not brought anywhere.
+    let mut rig = Rig::settled();
+    rig.gateway_says(&[":g1 PING :g1", "ERROR :Closing link: Ping timeout"]);
+    assert_eq!(rig.verdict, Verdict::Close);
+    let mut rig = Rig::settled();
+    rig.gateway_says(&[":g1 PING :g1"]);
+    rig.client_says(&["PONG :g1"]);
+    rig.gateway_says(&["ERROR :Closing link: the end"]);
+    assert_eq!(rig.verdict, Verdict::GoOn);
 }
 
 #[test]
