@@ -29,6 +29,7 @@ pub mod clock;
 pub mod journal;
 pub mod kv;
 pub mod replica;
+mod snapshot;
 
 /// A place in the total order, from 1. A command has one, and so has everything
 /// that it changed.

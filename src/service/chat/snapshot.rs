@@ -1,18 +1,17 @@
 //! The chat as bytes: for checkpoints, and for a replica that begins with nothing.
 //!
 //! ```text
-//! magic 8 | format 2 | head | event … | channel … | session … | gateway … | crc32c 4
+//! head | event … | channel … | session … | gateway …
 //! ```
 //!
-//! All but the ends are postcard. Each event is written once, in order; rings name
-//! events by their number. Everything has an order that does not depend on how the
-//! state came about, so equal states give equal bytes. The checksum covers everything
-//! ahead of it. Whatever the bytes are, reading them back gives a chat or an error.
+//! These stand within what [all snapshots](crate::service::snapshot) have around them.
+//! Each event is written once, in order; rings name events by their number. Everything
+//! has an order that does not depend on how the state came about, so equal states give
+//! equal bytes. Whatever the bytes are, reading them back gives a chat or an error.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Chat;
@@ -23,12 +22,13 @@ use super::gateways::Run;
 use super::ring::{At, Kept, Key, Ring};
 use super::session::{self, Session};
 use crate::service::clock::LogTime;
+use crate::service::snapshot::{Marks, Reader, Writer};
 use crate::service::{self, Damaged};
 
-const MAGIC: &[u8; 8] = b"paxcstch";
-const FORMAT: u16 = 1;
-const HEADER: usize = MAGIC.len() + 2;
-const CHECKSUM: usize = 4;
+const MARKS: Marks = Marks {
+    magic: *b"paxcstch",
+    format: 1,
+};
 
 /// What is there once.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -138,41 +138,10 @@ fn numbers(ring: &Ring, events: &[(Key, &Arc<Event>)]) -> Numbers {
     }
 }
 
-/// Bytes on their way out, in parts of about a megabyte.
-struct Writer<'a> {
-    buffer: Vec<u8>,
-    sum: u32,
-    part: &'a mut dyn FnMut(&[u8]),
-}
-
-impl Writer<'_> {
-    const PART: usize = 1 << 20;
-
-    fn append(&mut self, item: &impl Serialize) {
-        let room = std::mem::take(&mut self.buffer);
-        self.buffer = postcard::to_extend(item, room).expect("writing to memory cannot fail");
-        if self.buffer.len() >= Self::PART {
-            self.pass();
-        }
-    }
-
-    fn pass(&mut self) {
-        self.sum = crc32c::crc32c_append(self.sum, &self.buffer);
-        (self.part)(&self.buffer);
-        self.buffer.clear();
-    }
-}
-
 impl service::Frozen for Frozen {
     fn write(&self, part: &mut dyn FnMut(&[u8])) {
         let events = self.events();
-        let mut writer = Writer {
-            buffer: Vec::new(),
-            sum: 0,
-            part,
-        };
-        writer.buffer.extend_from_slice(MAGIC);
-        writer.buffer.extend_from_slice(&FORMAT.to_le_bytes());
+        let mut writer = Writer::begin(MARKS, part);
         writer.append(&Head {
             events: events.len() as u64,
             ..self.head
@@ -199,23 +168,7 @@ impl service::Frozen for Frozen {
         for (id, run) in &self.gateways {
             writer.append(&(id, run.as_ref()));
         }
-        writer.pass();
-        let sum = writer.sum.to_le_bytes();
-        (writer.part)(&sum);
-    }
-}
-
-/// Bytes on their way in.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl Reader<'_> {
-    fn take<T: DeserializeOwned>(&mut self, what: &'static str) -> Result<T, Damaged> {
-        let (item, rest) =
-            postcard::take_from_bytes(self.rest).map_err(|_| Damaged::Contradiction(what))?;
-        self.rest = rest;
-        Ok(item)
+        writer.end();
     }
 }
 
@@ -241,20 +194,7 @@ fn ring(numbers: Numbers, events: &[Kept]) -> Result<Ring, Damaged> {
 ///
 /// When the bytes are no snapshot.
 pub(super) fn read(bytes: &[u8], memory: usize) -> Result<Chat, Damaged> {
-    if bytes.len() < HEADER + CHECKSUM || !bytes.starts_with(MAGIC) {
-        return Err(Damaged::Foreign);
-    }
-    let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
-    if crc32c::crc32c(body).to_le_bytes() != checksum {
-        return Err(Damaged::Checksum);
-    }
-    let format = u16::from_le_bytes([body[8], body[9]]);
-    if format != FORMAT {
-        return Err(Damaged::Version(format));
-    }
-    let mut reader = Reader {
-        rest: &body[HEADER..],
-    };
+    let mut reader = Reader::open(MARKS, bytes)?;
     let head: Head = reader.take("head")?;
     // Far from where numbers end.
     if head.time > LogTime::LAST || head.awake > head.time {
@@ -296,7 +236,7 @@ pub(super) fn read(bytes: &[u8], memory: usize) -> Result<Chat, Damaged> {
         let (id, run): (u16, Run) = reader.take("a gateway")?;
         chat.gateways.put(id, run);
     }
-    if !reader.rest.is_empty() {
+    if reader.left() > 0 {
         return Err(Damaged::Contradiction("more behind the last gateway"));
     }
     let counts = (head.channels, head.sessions, head.gateways);

@@ -1,11 +1,11 @@
 //! The store as bytes: for checkpoints, and for a replica that begins with nothing.
 //!
 //! ```text
-//! magic 8 | format 2 | head | graves | key, key, … | crc32c 4
+//! head | graves | key, key, …
 //! ```
 //!
-//! All but the ends are postcard; keys stand in the order of their birth, so equal
-//! stores give equal bytes. The checksum covers everything ahead of it. Whatever
+//! These stand within what [all snapshots](crate::service::snapshot) have around them.
+//! Keys stand in the order of their birth, so equal stores give equal bytes. Whatever
 //! the bytes are, reading them back gives a store or an error.
 
 use std::num::NonZeroU64;
@@ -16,12 +16,13 @@ use super::keyspace::{Entry, FrozenKeys, Keyspace, is_grave};
 use super::limits::Limits;
 use super::text::Text;
 use crate::service::clock::LogTime;
+use crate::service::snapshot::{Marks, Reader, Writer};
 use crate::service::{self, Damaged, Place};
 
-const MAGIC: &[u8; 8] = b"paxcstkv";
-const FORMAT: u16 = 1;
-const HEADER: usize = MAGIC.len() + 2;
-const CHECKSUM: usize = 4;
+const MARKS: Marks = Marks {
+    magic: *b"paxcstkv",
+    format: 1,
+};
 
 /// Bytes of an empty key with an empty value.
 const SMALLEST: usize = 5;
@@ -68,46 +69,24 @@ impl service::Frozen for Frozen {
 
 /// Writes a store down, in parts of about a megabyte.
 fn write(keys: &FrozenKeys, time: LogTime, part: &mut dyn FnMut(&[u8])) {
-    const PART: usize = 1 << 20;
-    let mut buffer = Vec::new();
-    let mut sum = 0;
-    let mut pass = |buffer: &mut Vec<u8>, last: bool| {
-        sum = crc32c::crc32c_append(sum, buffer);
-        if last {
-            buffer.extend_from_slice(&sum.to_le_bytes());
-        }
-        part(buffer);
-        buffer.clear();
-    };
-    buffer.extend_from_slice(MAGIC);
-    buffer.extend_from_slice(&FORMAT.to_le_bytes());
-    let head = Head {
+    let mut writer = Writer::begin(MARKS, part);
+    writer.append(&Head {
         time: time.now(),
         born: keys.born(),
         keys: keys.len() as u64,
-    };
-    append(&head, &mut buffer);
+    });
     let graves: Vec<(u32, Place)> = keys.graves().collect();
-    append(&graves, &mut buffer);
+    writer.append(&graves);
     keys.each(&mut |key, entry| {
-        let row = Row {
+        writer.append(&Row {
             key: Text(key),
             value: Text(entry.value()),
             version: entry.version(),
             birth: entry.birth(),
             deadline: entry.deadline(),
-        };
-        append(&row, &mut buffer);
-        if buffer.len() >= PART {
-            pass(&mut buffer, false);
-        }
+        });
     });
-    pass(&mut buffer, true);
-}
-
-fn append(item: &impl Serialize, buffer: &mut Vec<u8>) {
-    let room = std::mem::take(buffer);
-    *buffer = postcard::to_extend(item, room).expect("writing to memory cannot fail");
+    writer.end();
 }
 
 /// Reads a store back.
@@ -116,29 +95,16 @@ fn append(item: &impl Serialize, buffer: &mut Vec<u8>) {
 ///
 /// When the bytes are no snapshot.
 pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
-    if bytes.len() < HEADER + CHECKSUM || !bytes.starts_with(MAGIC) {
-        return Err(Damaged::Foreign);
-    }
-    let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
-    if crc32c::crc32c(body).to_le_bytes() != checksum {
-        return Err(Damaged::Checksum);
-    }
-    let format = u16::from_le_bytes([body[8], body[9]]);
-    if format != FORMAT {
-        return Err(Damaged::Version(format));
-    }
-    let (head, mut rest): (Head, &[u8]) =
-        postcard::take_from_bytes(&body[HEADER..]).map_err(|_| Damaged::Contradiction("head"))?;
-    let graves: (Vec<(u32, Place)>, &[u8]) =
-        postcard::take_from_bytes(rest).map_err(|_| Damaged::Contradiction("graves"))?;
-    rest = graves.1;
+    let mut reader = Reader::open(MARKS, bytes)?;
+    let head: Head = reader.take("head")?;
+    let graves: Vec<(u32, Place)> = reader.take("graves")?;
     // Beyond any store, and far from where numbers end.
     if head.born > 1 << 62 || head.time > LogTime::LAST {
         return Err(Damaged::Contradiction("a number beyond all bounds"));
     }
     let mut keys = Keyspace::default();
     let mut last = None;
-    for (grave, place) in graves.0 {
+    for (grave, place) in graves {
         if !is_grave(grave) || last >= Some(grave) || place.0 > 1 << 62 {
             return Err(Damaged::Contradiction("the order of graves"));
         }
@@ -147,11 +113,9 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
     }
     let mut last = 0;
     // No more than can follow.
-    keys.reserve((head.keys as usize).min(rest.len() / SMALLEST));
+    keys.reserve((head.keys as usize).min(reader.left() / SMALLEST));
     for _ in 0..head.keys {
-        let (row, behind): (Row<'_>, &[u8]) =
-            postcard::take_from_bytes(rest).map_err(|_| Damaged::Contradiction("a key"))?;
-        rest = behind;
+        let row: Row<'_> = reader.take("a key")?;
         if row.birth <= last || row.birth > head.born || row.version.0 > 1 << 62 {
             return Err(Damaged::Contradiction("the order of births"));
         }
@@ -165,7 +129,7 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
             return Err(Damaged::Contradiction("a key that is there twice"));
         }
     }
-    if !rest.is_empty() {
+    if reader.left() > 0 {
         return Err(Damaged::Contradiction("more behind the last key"));
     }
     keys.set_born(head.born);
