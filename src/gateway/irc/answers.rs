@@ -3,13 +3,13 @@
 mod people;
 mod places;
 
-use super::arrival::{Census, RELEASE, supports};
 use super::client::Client;
 use super::date::iso;
-use super::front::Settings;
 use super::log::Log;
 use super::numerics::Numeric;
 use super::plan::Question;
+use super::server::{RELEASE, motd, supports};
+use super::settings::Settings;
 use super::{history, registration};
 use crate::service::StateMachine;
 use crate::service::chat::Chat;
@@ -135,73 +135,4 @@ pub fn paxos(words: &[String], settings: &Settings, log: &impl Log) -> Vec<Strin
         )],
         _ => vec!["NOTICE * :*** PAXOS HASH, or PAXOS INFO".to_owned()],
     }
-}
-
-/// At how many gateways somebody is, with this one.
-pub fn servers(chat: &Chat, own: u16) -> usize {
-    let seats = chat.everybody().filter_map(|session| session.seat());
-    let mut ids: Vec<u16> = seats.map(|seat| seat.gateway.id).collect();
-    ids.push(own);
-    ids.sort_unstable();
-    ids.dedup();
-    ids.len()
-}
-
-/// How many there are.
-pub fn lusers(client: &mut Client, census: &Census) {
-    let mut tell = |code, middle: String, text: String| {
-        client.tell(&Numeric::new(code, middle, text));
-    };
-    let Census {
-        users,
-        invisible,
-        channels,
-        servers,
-        local,
-        most_local,
-        unknown,
-        most,
-        ..
-    } = *census;
-    let visible = users.saturating_sub(invisible);
-    tell(
-        251,
-        String::new(),
-        format!("There are {visible} users and {invisible} invisible on {servers} servers"),
-    );
-    tell(252, "0".to_owned(), "operator(s) online".to_owned());
-    tell(253, unknown.to_string(), "unknown connection(s)".to_owned());
-    tell(254, channels.to_string(), "channels formed".to_owned());
-    tell(
-        255,
-        String::new(),
-        format!("I have {local} users and 0 servers"),
-    );
-    tell(
-        265,
-        format!("{local} {most_local}"),
-        format!("Current local users: {local}, Max: {most_local}"),
-    );
-    tell(
-        266,
-        format!("{users} {most}"),
-        format!("Current global users: {users}, Max: {most}"),
-    );
-}
-
-/// The message of the day.
-pub fn motd(client: &mut Client, settings: &Settings) {
-    let Some(lines) = &settings.motd else {
-        return client.tell(&Numeric::new(422, "", "MOTD file is missing"));
-    };
-    let name = &settings.name;
-    client.tell(&Numeric::new(
-        375,
-        "",
-        format!("- {name} message of the day"),
-    ));
-    for line in lines {
-        client.tell(&Numeric::new(372, "", format!("- {line}")));
-    }
-    client.tell(&Numeric::new(376, "", "End of MOTD command"));
 }

@@ -6,38 +6,15 @@ use std::sync::Arc;
 use super::caps::Caps;
 use super::client::{Client, end};
 use super::date::iso;
-use super::front::Settings;
 use super::history;
 use super::numerics::Numeric;
+use super::server::{Census, RELEASE, lusers, motd, supports};
+use super::settings::Settings;
 use super::showing::{Moment, Sheet, welcome};
 use crate::service::Place;
 use crate::service::chat::Chat;
 use crate::service::chat::effect::{Effect, Event};
-use crate::service::chat::limits::Limits;
 use crate::service::chat::session::Session;
-
-/// How many there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Sessions, those that wait for their users among them.
-    pub users: usize,
-    /// Those of them who do not want to be listed.
-    pub invisible: usize,
-    /// Channels in which somebody is.
-    pub channels: usize,
-    /// Gateways with somebody.
-    pub servers: usize,
-    /// Sessions here.
-    pub local: usize,
-    /// The most there were.
-    pub most_local: usize,
-    /// Connections here without a session.
-    pub unknown: usize,
-    /// The most sessions there were in all, as far as is known here.
-    pub most: usize,
-    /// When this process started, in milliseconds since 1970.
-    pub began: u64,
-}
 
 /// What somebody who comes in has to be shown of what happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +30,6 @@ pub struct Since {
 /// The most events that somebody who comes back is shown.
 const MOST_MISSED: usize = 4_000;
 
-/// The release.
-pub const RELEASE: &str = concat!("paxcast-", env!("CARGO_PKG_VERSION"));
-
 /// The welcome: 001 to 005, how many there are, the message of the day.
 pub fn burst(client: &mut Client, settings: &Settings, session: &Session, census: &Census) {
     let (name, network) = (&settings.name, &settings.network);
@@ -68,53 +42,14 @@ pub fn burst(client: &mut Client, settings: &Settings, session: &Session, census
     tell(3, "", &started);
     tell(4, &format!("{name} {RELEASE} i biklmnostv bklov"), "");
     supports(client, settings);
-    super::answers::lusers(client, census);
-    super::answers::motd(client, settings);
+    lusers(client, census);
+    motd(client, settings);
     if session.invisible() {
         let line = format!(":{mask} MODE {} :+i", session.nick());
         client.push(&end(line));
     }
     if session.away().is_some() {
         client.tell(&Numeric::new(306, "", "You have been marked as being away"));
-    }
-}
-
-/// What holds here, for programs (005).
-pub fn supports(client: &mut Client, settings: &Settings) {
-    /// Words on a line.
-    const WORDS: usize = 13;
-    let network = settings.network.replace(' ', "\\x20");
-    let words = [
-        "CASEMAPPING=ascii".to_owned(),
-        "CHANTYPES=#".to_owned(),
-        "PREFIX=(ov)@+".to_owned(),
-        "CHANMODES=b,k,l,imnst".to_owned(),
-        format!("CHANLIMIT=#:{}", Limits::CHANNELS_EACH),
-        format!("NETWORK={network}"),
-        format!("NICKLEN={}", Limits::NICK),
-        format!("USERLEN={}", Limits::USER),
-        format!("HOSTLEN={}", Limits::HOST),
-        format!("CHANNELLEN={}", Limits::CHANNEL),
-        format!("KEYLEN={}", Limits::KEY),
-        format!("TOPICLEN={}", Limits::REMARK),
-        format!("KICKLEN={}", Limits::REMARK),
-        format!("AWAYLEN={}", Limits::REMARK),
-        format!("MODES={}", Limits::MODES),
-        format!("MAXLIST=b:{}", Limits::BANS),
-        format!(
-            "TARGMAX=PRIVMSG:{0},NOTICE:{0},KICK:{0},JOIN:{1},PART:{1},NAMES:,LIST:,WHOIS:",
-            Limits::TARGETS,
-            Limits::CHANNELS_AT_ONCE
-        ),
-        format!("CHATHISTORY={}", Limits::MESSAGES),
-        "MSGREFTYPES=msgid,timestamp".to_owned(),
-        "CLIENTTAGDENY=*".to_owned(),
-        "SAFELIST".to_owned(),
-        "UTF8ONLY".to_owned(),
-    ];
-    for words in words.chunks(WORDS) {
-        let all = words.join(" ");
-        client.tell(&Numeric::new(5, all, "are supported on this server"));
     }
 }
 

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use mio::event::Event;
 
-use super::front::{Front, Settings};
+use super::front::Front;
 use super::log::{Log, Ticket};
+use super::settings::Settings;
 use crate::daemon::{Command, Door, Entrance, Failure, Flow, Service, run_replica, say};
 use crate::gateway::crowd::{Allowances, listen, wall};
 use crate::protocol::{Delivery, Time};

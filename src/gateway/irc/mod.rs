@@ -21,6 +21,7 @@
 //! | `showing`, `numerics`, `date` | from effects to lines |
 //! | `view` | who of the chat sits here |
 //! | `arrival` | what somebody is told who comes in, or comes back |
+//! | `server`, [`Settings`] | what the server says of itself; what it is told at its start |
 //! | `flood` | how fast a client may talk |
 //! | [`log`] | the seam to the replica behind |
 //! | `desk` | the replica, and the loop around all this |
@@ -42,6 +43,8 @@ mod numerics;
 mod plan;
 mod registration;
 mod sasl;
+mod server;
+mod settings;
 mod showing;
 #[cfg(test)]
 mod tests;
@@ -49,4 +52,5 @@ mod view;
 
 pub use desk::run;
 pub use flood::Flood;
-pub use front::{Front, Settings};
+pub use front::Front;
+pub use settings::Settings;

@@ -5,10 +5,10 @@
 use super::accounts::token;
 use super::caps::Caps;
 use super::client::Client;
-use super::front::Settings;
 use super::line::Line;
 use super::numerics::Numeric;
 use super::sasl::{Exchange, Step};
+use super::settings::Settings;
 use crate::service::Place;
 use crate::service::chat::limits::Limits;
 use crate::service::chat::name;

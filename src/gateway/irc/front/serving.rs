@@ -4,17 +4,19 @@
 //! until all that its client submitted is done, so that answers come in the order of
 //! the lines.
 
+use std::io;
+
 use super::Front;
-use crate::gateway::irc::arrival::Census;
+use crate::gateway::crowd::{Guest, Stay};
 use crate::gateway::irc::client::{Client, Next, State};
 use crate::gateway::irc::line::Line;
 use crate::gateway::irc::log::{Log, Ticket, Whose};
 use crate::gateway::irc::numerics::Numeric;
 use crate::gateway::irc::plan::{Plan, Question, plan};
-use crate::gateway::irc::{answers, registration};
-use crate::service::chat::command::{Command, Deed, Departure, Opening, SessionId};
-use crate::service::chat::limits::Limits;
-use crate::service::chat::name;
+use crate::gateway::irc::server::Census;
+use crate::gateway::irc::{answers, registration, server};
+use crate::gateway::stream::Received;
+use crate::service::chat::command::{Command, Deed, Departure, SessionId};
 
 /// What becomes of a line.
 enum Fate {
@@ -30,9 +32,66 @@ impl Front {
     /// Commands of one client that may be under way at once.
     const UNDER_WAY: usize = 32;
 
+    /// Gives a turn to each who has something to do.
+    pub(super) fn serve_active(&mut self, log: &mut impl Log) {
+        for slot in self.crowd.take_active() {
+            // Taken out, so that others can be shown something meanwhile.
+            let Some(mut client) = self.crowd.take(slot) else {
+                continue;
+            };
+            let stay = self.serve(&mut client, log);
+            let stay = stay.unwrap_or_else(|error| {
+                client.reason.get_or_insert(match error.kind() {
+                    io::ErrorKind::ConnectionReset => "Connection reset by peer",
+                    io::ErrorKind::BrokenPipe => "Connection closed",
+                    // The network, not the client.
+                    _ => {
+                        client.doubtful = true;
+                        "Connection timed out"
+                    }
+                });
+                Stay::Gone
+            });
+            if let Some(client) = self.crowd.put_back(self.now, slot, client, stay) {
+                self.forget(&client, log.place());
+            }
+        }
+    }
+
+    /// One client's turn.
+    fn serve(&mut self, client: &mut Client, log: &mut impl Log) -> io::Result<Stay> {
+        let mut crowded = self.go_on(client, log);
+        let may_read = !client.has_lines() && !client.closing && !client.is_full();
+        if may_read && client.stream().readable {
+            let scratch = self.crowd.scratch();
+            match client.stream().receive(scratch)? {
+                Received::End => {
+                    client.closing = true;
+                    client.reason.get_or_insert("Connection closed");
+                }
+                Received::Some(count) => {
+                    client.feed(&scratch[..count], self.now, self.place);
+                    client.doubtful = false;
+                    crowded = self.go_on(client, log);
+                }
+                Received::Nothing => {}
+            }
+        }
+        let was_full = client.is_full();
+        client.send(self.now)?;
+        if client.choked || client.closing && client.pending() == 0 {
+            return Ok(Stay::Gone);
+        }
+        self.waiting |= crowded;
+        let readable = client.stream().readable;
+        let wants = readable && !client.has_lines() || was_full;
+        let more = wants && !client.closing && !client.is_full();
+        Ok(if more { Stay::More } else { Stay::Waits })
+    }
+
     /// Takes a client's lines as far as they go; says whether it waits for room in the
     /// log.
-    pub(super) fn go_on(&mut self, client: &mut Client, log: &mut impl Log) -> bool {
+    fn go_on(&mut self, client: &mut Client, log: &mut impl Log) -> bool {
         loop {
             if client.closing || client.choked || client.is_full() {
                 return false;
@@ -98,27 +157,6 @@ impl Front {
         }
     }
 
-    /// Asks the log for a session.
-    fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
-        let (user, real) = client.user.clone().unwrap_or_default();
-        let command = Command::Open(Opening {
-            connection: client.serial,
-            nick: client.nick.clone(),
-            user,
-            host: name::part(&client.host, Limits::HOST),
-            real: name::line(&real, Limits::REAL),
-            account: client.account.clone(),
-            token: client.token,
-            seen: client.seen,
-        });
-        let whose = Whose::of(client);
-        client.state = State::Opening(false);
-        self.view
-            .expect(client.serial, whose.slot, whose.generation);
-        let stamped = self.stamped(command);
-        log.submit(Some(Ticket::Open(whose)), &stamped);
-    }
-
     /// A line of somebody who is in.
     fn obey(
         &mut self,
@@ -145,7 +183,7 @@ impl Front {
             Plan::Nothing => client.done(number),
             Plan::Ask(Question::Lusers) => {
                 let census = self.census(log);
-                answers::lusers(client, &census);
+                server::lusers(client, &census);
                 client.done(number);
             }
             Plan::Ask(question) => {
@@ -154,7 +192,7 @@ impl Front {
             }
             Plan::Quit(reason) => {
                 client.state = State::Leaving(session);
-                self.owe(Command::Leave {
+                self.duties.owe(Command::Leave {
                     session,
                     connection: client.serial,
                     seen: log.place(),
@@ -201,7 +239,7 @@ impl Front {
             users: chat.sessions(),
             invisible: chat.invisible(),
             channels: chat.channel_count(),
-            servers: answers::servers(chat, self.settings.id),
+            servers: server::servers(chat, self.settings.id),
             local: self.view.len(),
             most_local: self.view.most(),
             unknown: tally.clients.saturating_sub(self.view.len()),

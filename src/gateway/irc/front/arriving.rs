@@ -1,0 +1,202 @@
+//! Who comes in: sessions are asked for, opened, taken over, and their clients let in.
+
+use super::Front;
+use crate::gateway::irc::arrival;
+use crate::gateway::irc::caps::Caps;
+use crate::gateway::irc::client::{Client, State};
+use crate::gateway::irc::log::{Log, Ticket, Whose};
+use crate::gateway::irc::numerics::Numeric;
+use crate::service::Place;
+use crate::service::chat::command::{Command, Opening, Seat, SessionId};
+use crate::service::chat::effect::{Effect, Refusal};
+use crate::service::chat::limits::Limits;
+use crate::service::chat::name;
+
+impl Front {
+    /// Asks the log for a session.
+    pub(super) fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
+        let (user, real) = client.user.clone().unwrap_or_default();
+        let command = Command::Open(Opening {
+            connection: client.serial,
+            nick: client.nick.clone(),
+            user,
+            host: name::part(&client.host, Limits::HOST),
+            real: name::line(&real, Limits::REAL),
+            account: client.account.clone(),
+            token: client.token,
+            seen: client.seen,
+        });
+        let whose = Whose::of(client);
+        client.state = State::Opening(false);
+        self.view
+            .expect(client.serial, whose.slot, whose.generation);
+        let stamped = self.stamped(command);
+        log.submit(Some(Ticket::Open(whose)), &stamped);
+    }
+
+    /// Somebody came in, perhaps here.
+    pub(super) fn opened(&mut self, place: Place, effect: &Effect) {
+        let Effect::Opened {
+            who,
+            seat,
+            displaced,
+            resumed,
+            number,
+            ..
+        } = effect
+        else {
+            return;
+        };
+        if let Some(old) = displaced {
+            self.displace(*old, who.session);
+        }
+        if seat.gateway != self.me {
+            return;
+        }
+        let session = who.session;
+        let client = self.view.at(seat.connection).and_then(|chair| {
+            self.crowd
+                .guest(chair.slot, chair.generation)
+                .filter(|client| !client.closing)
+        });
+        match client {
+            Some(client) => {
+                client.state = State::Arriving {
+                    session,
+                    opened: place,
+                    resumed: *resumed,
+                    number: *number,
+                };
+                self.arrivals.push(Whose::of(client));
+            }
+            // The connection did not wait for it.
+            None => {
+                let seen = resumed.unwrap_or(place);
+                self.lose(session, seat.connection, seen, "Connection closed");
+            }
+        }
+    }
+
+    /// A session sits somewhere else now.
+    fn displace(&mut self, seat: Seat, session: SessionId) {
+        if seat.gateway != self.me {
+            return;
+        }
+        if let Some(chair) = self.view.at(seat.connection)
+            && let Some(client) = self.crowd.guest(chair.slot, chair.generation)
+        {
+            if client.caps.has(Caps::SESSION) {
+                client.say("PAXOS DISPLACED");
+            }
+            client.end("Your session goes on over another connection");
+            client.state = State::Over;
+            self.crowd.list(chair.slot);
+        }
+        self.view.leave(seat.connection, Some(session));
+    }
+
+    /// Somebody did not come in.
+    pub(super) fn not_opened(&mut self, seat: Seat, refusal: &Refusal) {
+        if seat.gateway != self.me {
+            return;
+        }
+        let Some(chair) = self.view.at(seat.connection) else {
+            return;
+        };
+        self.view.leave(seat.connection, None);
+        let Some(client) = self.crowd.guest(chair.slot, chair.generation) else {
+            return;
+        };
+        client.state = State::Registering;
+        let numeric = Numeric::refusal(refusal);
+        match refusal {
+            Refusal::NickInUse(_) | Refusal::BadNick(_) => {
+                client.nick.clear();
+                client.tell(&numeric);
+            }
+            _ => {
+                client.tell(&numeric);
+                client.end(&numeric.text);
+            }
+        }
+        self.crowd.list(chair.slot);
+    }
+
+    /// Lets somebody in whose session is open.
+    pub(super) fn arrive(&mut self, whose: Whose, log: &impl Log) {
+        let Whose { slot, generation } = whose;
+        let chat = log.chat();
+        let Some(client) = self.crowd.guest(slot, generation) else {
+            return;
+        };
+        let State::Arriving {
+            session: id,
+            opened,
+            resumed,
+            number,
+        } = client.state
+        else {
+            return;
+        };
+        let seat = Seat {
+            gateway: self.me,
+            connection: client.serial,
+        };
+        let here = chat
+            .session(id)
+            .filter(|session| session.seat() == Some(seat));
+        let Some(session) = here else {
+            client.end("Your session went on elsewhere at once");
+            client.state = State::Over;
+            self.crowd.list(slot);
+            return self.view.leave(seat.connection, None);
+        };
+        self.view.enter(id, slot, generation, session.channels());
+        let census = self.census(log);
+        let Some(client) = self.crowd.guest(slot, generation) else {
+            return;
+        };
+        client.state = State::Open(id);
+        client.alive = log.place();
+        session.nick().clone_into(&mut client.nick);
+        arrival::burst(client, &self.settings, session, &census);
+        let since = arrival::Since {
+            opened,
+            resumed,
+            now: log.place(),
+        };
+        if client.seen.is_some() && client.caps.has(Caps::SESSION) {
+            let history = self.settings.history;
+            arrival::go_on(client, chat, session, since, number, history);
+        } else {
+            arrival::come_back(client, chat, session, since);
+        }
+        self.unsettled = true;
+        self.crowd.list(slot);
+    }
+
+    /// The log took this gateway for dead: nobody is attached to it any more.
+    pub(super) fn emptied(&mut self) {
+        log::warn!(
+            "the log heard nothing of this gateway for too long and has let its sessions go; \
+             their clients are sent away to come back, and it begins anew"
+        );
+        self.begin_anew("This server was cut off from the others; come back");
+    }
+
+    /// Sends everybody away, and begins another run: whoever the log has attached to
+    /// this one, known here or not, is let go by that.
+    pub(super) fn begin_anew(&mut self, why: &str) {
+        for (_, client) in self.crowd.guests_mut() {
+            if client.session().is_some() || matches!(client.state, State::Opening(_)) {
+                client.end(why);
+                client.state = State::Over;
+            }
+        }
+        self.crowd.list_all();
+        self.duties.clear();
+        self.view = Default::default();
+        self.me.run = self.me.run.wrapping_add(1);
+        self.duties.owe(Command::Begin);
+    }
+}
