@@ -10,6 +10,8 @@
 //! | [`irc`] | the chat for any client of IRC |
 
 pub mod alone;
+#[cfg(test)]
+mod caller;
 pub mod crowd;
 pub mod irc;
 pub mod kv;

@@ -2,14 +2,13 @@
 //! submit as it comes, and clients that never block.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Events, Poll};
 
-use crate::gateway::crowd::Allowances;
+use crate::gateway::caller::{Caller, PLENTY};
 use crate::gateway::irc::accounts::Accounts;
 use crate::gateway::irc::log::{Log, Ticket};
 use crate::gateway::irc::{Flood, Front, Settings};
@@ -85,44 +84,23 @@ impl Log for Side<'_> {
 
 /// A client that never blocks.
 pub struct Client {
-    stream: TcpStream,
-    heard: Vec<u8>,
-    pub ended: bool,
+    caller: Caller,
 }
 
 impl Client {
     pub fn send(&mut self, line: &str) {
-        let line = format!("{line}\r\n");
-        self.stream
-            .write_all(line.as_bytes())
-            .expect("the kernel takes it");
+        self.caller.send(format!("{line}\r\n").as_bytes());
     }
 
     pub fn send_raw(&mut self, bytes: &[u8]) {
         // One that was sent away does not take more.
-        let _ = self.stream.write_all(bytes);
-    }
-
-    fn listen(&mut self) {
-        let mut buffer = [0; 65_536];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => self.ended = true,
-                Ok(count) => {
-                    self.heard.extend_from_slice(&buffer[..count]);
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => self.ended = true,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
-            }
-            return;
-        }
+        let _ = self.caller.stream.write_all(bytes);
     }
 
     /// The next whole line, if it is there.
     fn line(&mut self) -> Option<String> {
-        let end = self.heard.iter().position(|byte| *byte == b'\n')?;
-        let line: Vec<u8> = self.heard.drain(..=end).collect();
+        let end = self.caller.heard.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = self.caller.heard.drain(..=end).collect();
         let line = String::from_utf8(line).expect("text");
         Some(line.trim_end_matches(['\r', '\n']).to_owned())
     }
@@ -155,15 +133,11 @@ impl Rig {
     pub fn with(all: Vec<Settings>) -> Rig {
         let poll = Poll::new().expect("a poll");
         let now = Time(1);
-        let plenty = Allowances {
-            connections: 100,
-            buffers: 64 << 20,
-        };
         let fronts = all.into_iter().enumerate().map(|(index, settings)| {
             let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"));
             let listener = listener.expect("a port");
             let token = index * NAMES;
-            Front::open(settings, listener, poll.registry(), token, plenty, now).expect("a front")
+            Front::open(settings, listener, poll.registry(), token, PLENTY, now).expect("a front")
         });
         let fronts: Vec<Front> = fronts.collect();
         Rig {
@@ -185,12 +159,8 @@ impl Rig {
 
     pub fn connect(&mut self, index: usize) -> Client {
         let address = self.fronts[index].address().expect("it listens");
-        let stream = TcpStream::connect(address).expect("it takes connections");
-        stream.set_nonblocking(true).expect("it does not block");
         Client {
-            stream,
-            heard: Vec::new(),
-            ended: false,
+            caller: Caller::connect(address),
         }
     }
 
@@ -245,10 +215,10 @@ impl Rig {
                     return lines;
                 }
             }
-            assert!(!client.ended, "it ended without `{end}`: {lines:#?}");
+            assert!(!client.caller.ended, "it ended without `{end}`: {lines:#?}");
             assert!(Instant::now() < deadline, "never `{end}`: {lines:#?}");
             self.turn();
-            client.listen();
+            client.caller.listen();
         }
     }
 
@@ -263,10 +233,10 @@ impl Rig {
     /// Turns until the connection ends; gives what was still said.
     pub fn until_ended(&mut self, client: &mut Client) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !client.ended {
+        while !client.caller.ended {
             assert!(Instant::now() < deadline, "it does not end");
             self.turn();
-            client.listen();
+            client.caller.listen();
         }
         std::iter::from_fn(|| client.line()).collect()
     }

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 
 use proptest::prelude::*;
-use rig::{Client, Rig, Slow, prompt};
+use rig::{Rig, Slow, prompt};
 
 use super::backend::Answer;
 use super::connection::Connection;
+use crate::gateway::caller::Caller;
 use crate::gateway::crowd::{Allowances, Crowd};
 
 /// A line that some connection sends.
@@ -198,7 +199,7 @@ fn one_connection_too_many_is_told_so() {
 }
 
 /// Sends as much as the kernel takes within so many turns.
-fn push(rig: &mut Rig, client: &mut Client, bytes: &[u8], turns: usize) -> usize {
+fn push(rig: &mut Rig, client: &mut Caller, bytes: &[u8], turns: usize) -> usize {
     let mut sent = 0;
     for _ in 0..turns {
         match client.stream.write(&bytes[sent..]) {
@@ -266,7 +267,7 @@ fn half_commands_share_what_there_is() {
     };
     let mut rig = Rig::with(prompt(), allowances);
     let half = [&b"*2\r\n$3\r\nGET\r\n$1000000\r\n"[..], &[b'x'; 900_000]].concat();
-    let mut clients: BTreeMap<usize, Client> = (0..40).map(|n| (n, rig.connect())).collect();
+    let mut clients: BTreeMap<usize, Caller> = (0..40).map(|n| (n, rig.connect())).collect();
     for client in clients.values_mut() {
         let mut sent = 0;
         rig.until("it is taken, or cut off", |_| {

@@ -1,12 +1,11 @@
 //! A back end that takes its time, and the loop around the front end.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Events, Poll};
 
+use crate::gateway::caller::{Caller, PLENTY};
 use crate::gateway::crowd::Allowances;
 use crate::gateway::kv::backend::{Answer, BackEnd, Facts, Kind, Submitted, Ticket};
 use crate::gateway::kv::front::Front;
@@ -110,47 +109,9 @@ pub struct Rig {
     pub now: Time,
 }
 
-/// A client that never blocks.
-pub struct Client {
-    pub stream: TcpStream,
-    pub heard: Vec<u8>,
-    pub ended: bool,
-}
-
-impl Client {
-    pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the kernel takes it");
-    }
-
-    /// Reads what is there.
-    pub fn listen(&mut self) {
-        let mut buffer = [0; 65_536];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => self.ended = true,
-                Ok(count) => {
-                    self.heard.extend_from_slice(&buffer[..count]);
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => self.ended = true,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
-            }
-            return;
-        }
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.heard).into_owned()
-    }
-}
-
 impl Rig {
     pub fn new(back: Slow) -> Rig {
-        let plenty = Allowances {
-            connections: 100,
-            buffers: 64 << 20,
-        };
-        Rig::with(back, plenty)
+        Rig::with(back, PLENTY)
     }
 
     pub fn with(back: Slow, allowances: Allowances) -> Rig {
@@ -166,14 +127,8 @@ impl Rig {
         }
     }
 
-    pub fn connect(&mut self) -> Client {
-        let stream = TcpStream::connect(self.front.address().unwrap()).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        Client {
-            stream,
-            heard: Vec::new(),
-            ended: false,
-        }
+    pub fn connect(&mut self) -> Caller {
+        Caller::connect(self.front.address().unwrap())
     }
 
     /// One turn of the loop.
@@ -197,7 +152,7 @@ impl Rig {
     }
 
     /// Turns until the client heard so many bytes, or its connection ended.
-    pub fn hear(&mut self, client: &mut Client, count: usize) {
+    pub fn hear(&mut self, client: &mut Caller, count: usize) {
         self.until("the replies", |_| {
             client.listen();
             client.heard.len() >= count || client.ended
