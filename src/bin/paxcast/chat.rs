@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 use paxcast::config::Config;
-use paxcast::daemon::{Command, Common, Failure, Faults, say, start_log};
-use paxcast::gateway::crowd::{Allowances, connections, wall};
+use paxcast::daemon::{Command, Failure, say, start_log};
+use paxcast::gateway::crowd::wall;
 use paxcast::gateway::irc::accounts::{Accounts, hash_password};
 use paxcast::gateway::irc::balance::{self, run_balance};
 use paxcast::gateway::irc::{self, Flood, Settings};
@@ -16,6 +16,8 @@ use paxcast::protocol::Role;
 use paxcast::service::chat::limits::Limits;
 use rand::TryRng;
 use rand::rngs::SysRng;
+
+use super::door::Door;
 
 /// Serve one chat to any client of IRC, together with other gateways
 ///
@@ -84,38 +86,8 @@ pub struct Options {
     #[arg(long, value_name = "LINES/SECONDS", default_value = "20/10")]
     flood: Flood,
 
-    /// Connections at once; one more is told so
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
-    max_clients: u64,
-
-    /// MiB that the buffers of all connections may take
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
-    max_buffers: usize,
-
-    /// Where checkpoints are kept, instead of the configuration's `data`
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-
-    /// Write down all that is applied, for `paxcast canary`, to a new file
-    #[arg(long, value_name = "FILE")]
-    journal: Option<PathBuf>,
-
-    /// Print the configuration in force and where each value comes from, then end
-    #[arg(long)]
-    check_config: bool,
-
-    /// Lose, double or delay what is received from the other processes, for
-    /// experiments: drop=0.1,dup=0.01,delay=1..50ms,seed=7
-    #[arg(long, value_name = "LIST")]
-    faults: Option<Faults>,
-
-    /// Say more on standard error; twice for still more (RUST_LOG works too)
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
-    verbose: u8,
-
-    /// Say only errors on standard error
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    door: Door,
 }
 
 /// Serves until a signal ends it.
@@ -123,31 +95,21 @@ pub fn run(options: &Options) -> ExitCode {
     if options.hash_password {
         return finish(print_hash());
     }
+    let door = &options.door;
     if let Some(cluster) = &options.cluster {
-        start_log(options.verbose, options.quiet);
+        start_log(door.verbose, door.quiet);
         return finish(balance(options, cluster));
     }
     let (Some(id), Some(conf)) = (options.id, &options.conf) else {
         return finish(Err(Failure::Failed("ID and CONF are needed".to_owned())));
     };
-    let common = Common {
-        id,
-        conf: conf.clone(),
-        check_config: options.check_config,
-        faults: options.faults.clone(),
-        verbose: options.verbose,
-        quiet: options.quiet,
-    };
     let serve = |mut command: Command| {
-        command.journal.clone_from(&options.journal);
-        let allowances = Allowances {
-            connections: connections(options.max_clients),
-            buffers: options.max_buffers.saturating_mul(1 << 20),
-        };
+        command.journal.clone_from(&door.journal);
         let settings = settings(options, id, command.config.cluster_hash())?;
-        irc::run(command, options.listen, allowances, settings)
+        irc::run(command, options.listen, door.allowances(1), settings)
     };
-    common.run_as("paxcast chat", Role::Learner, options.data.clone(), serve)
+    let common = door.common(id, conf);
+    common.run_as("paxcast chat", Role::Learner, door.data.clone(), serve)
 }
 
 /// Brings clients to gateways until a signal ends it.
@@ -158,11 +120,8 @@ fn balance(options: &Options, cluster: &Path) -> Result<(), Failure> {
         listen: options.listen,
         gateways: options.balance.clone(),
         cluster: config.cluster_hash(),
-        allowances: Allowances {
-            // Each client takes two.
-            connections: connections(options.max_clients * 2) / 2,
-            buffers: options.max_buffers.saturating_mul(1 << 20),
-        },
+        // Each client takes a connection to a gateway, too.
+        allowances: options.door.allowances(2),
     })
 }
 

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args};
-use paxcast::daemon::{Common, Failure, Faults, say, start_log};
-use paxcast::gateway::crowd::{Allowances, connections};
+use clap::Args;
+use paxcast::daemon::{Command, Failure, say, start_log};
 use paxcast::gateway::kv::{self, run_replicated, run_single};
 use paxcast::protocol::Role;
 use paxcast::service::kv::limits::Limits;
+
+use super::door::Door;
 
 /// Serve a key-value store to any client of Redis
 ///
@@ -33,84 +34,39 @@ pub struct Options {
     conf: Option<PathBuf>,
 
     /// One process that replicates nothing and forgets everything when it ends
-    #[arg(long, conflicts_with_all = ["id", "conf"])]
+    #[arg(long, conflicts_with_all = ["id", "conf", "data", "journal", "check_config", "faults"])]
     single: bool,
 
     /// Where to listen; port 0 lets the kernel choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6379")]
     listen: SocketAddr,
 
-    /// Connections at once; one more is told so
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
-    max_clients: u64,
-
     /// MiB that keys and values may take (4096); beyond, commands that need more are
     /// refused. Replicas must all refuse the same, so they have the default
     #[arg(long, value_name = "MIB", conflicts_with_all = ["id", "conf"])]
     max_memory: Option<usize>,
 
-    /// MiB that the buffers of all connections may take
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
-    max_buffers: usize,
-
-    /// Where checkpoints are kept, instead of the configuration's `data`
-    #[arg(long, value_name = "DIR", conflicts_with = "single")]
-    data: Option<PathBuf>,
-
-    /// Write down all that is applied, for `paxcast canary`, to a new file
-    #[arg(long, value_name = "FILE", conflicts_with = "single")]
-    journal: Option<PathBuf>,
-
-    /// Print the configuration in force and where each value comes from, then end
-    #[arg(long, conflicts_with = "single")]
-    check_config: bool,
-
-    /// Lose, double or delay what is received from the other processes, for
-    /// experiments: drop=0.1,dup=0.01,delay=1..50ms,seed=7
-    #[arg(long, value_name = "LIST", conflicts_with = "single")]
-    faults: Option<Faults>,
-
-    /// Say more on standard error; twice for still more (RUST_LOG works too)
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
-    verbose: u8,
-
-    /// Say only errors on standard error
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    door: Door,
 }
 
 /// Serves until a signal ends it.
 pub fn run(options: &Options) -> ExitCode {
     const MIB: usize = 1 << 20;
-    // Said in time: the log is started once the role is known.
-    let allowances = || Allowances {
-        connections: connections(options.max_clients),
-        buffers: options.max_buffers.saturating_mul(MIB),
-    };
+    let door = &options.door;
     if let (Some(id), Some(conf)) = (options.id, &options.conf) {
-        let common = Common {
-            id,
-            conf: conf.clone(),
-            check_config: options.check_config,
-            faults: options.faults.clone(),
-            verbose: options.verbose,
-            quiet: options.quiet,
+        let common = door.common(id, conf);
+        let serve = |mut command: Command| {
+            command.journal.clone_from(&door.journal);
+            run_replicated(command, options.listen, door.allowances(1))
         };
-        return common.run_as(
-            "paxcast kv",
-            Role::Learner,
-            options.data.clone(),
-            |mut command| {
-                command.journal.clone_from(&options.journal);
-                run_replicated(command, options.listen, allowances())
-            },
-        );
+        return common.run_as("paxcast kv", Role::Learner, door.data.clone(), serve);
     }
-    start_log(options.verbose, options.quiet);
+    start_log(door.verbose, door.quiet);
     let limits = Limits::default();
     let result = run_single(&kv::Options {
         listen: options.listen,
-        allowances: allowances(),
+        allowances: door.allowances(1),
         limits: Limits {
             bytes: options
                 .max_memory

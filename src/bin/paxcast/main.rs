@@ -4,6 +4,7 @@ mod bench;
 mod canary;
 mod chain;
 mod chat;
+mod door;
 mod drawing;
 mod kv;
 mod play;
