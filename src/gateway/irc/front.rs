@@ -203,6 +203,8 @@ impl Front {
         }
         self.look_after();
         self.wake();
+        // A run must begin ahead of the first who comes in.
+        self.do_duties(log);
         self.serve_active(log);
         self.do_duties(log);
         self.tick(log);
