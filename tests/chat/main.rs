@@ -2,6 +2,7 @@
 //! their clients talk, and which die.
 
 mod beside_ngircd;
+mod canary;
 mod clients;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/cluster.rs"]
@@ -9,6 +10,8 @@ mod cluster;
 mod front;
 mod gateways;
 mod hell;
+#[path = "../daemons/journal.rs"]
+mod journal;
 mod kills;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/process.rs"]

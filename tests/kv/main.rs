@@ -8,6 +8,8 @@ mod clients;
 mod cluster;
 mod hell;
 mod history;
+#[path = "../daemons/journal.rs"]
+mod journal;
 mod kills;
 #[allow(dead_code, reason = "the daemons' own tests use the rest")]
 #[path = "../daemons/process.rs"]
