@@ -56,6 +56,7 @@ pub fn run_learner(command: Command, print: Print) -> Result<(), Failure> {
         requests: 0,
         requested: 0,
         stuck: 0,
+        no_ops: 0,
     };
     Turns::run(node, role, printer)
 }
@@ -75,6 +76,8 @@ struct Printer {
     requests: u64,
     requested: u64,
     stuck: u64,
+    /// How many instances held a no-op.
+    no_ops: u64,
 }
 
 impl World<Learner> for Printer {
@@ -120,6 +123,7 @@ impl World<Learner> for Printer {
                 self.printed += 1;
             }
             Event::Delivered(_) => {}
+            Event::Skipped { .. } => self.no_ops += 1,
             Event::Requested { instances } => {
                 self.requests += 1;
                 self.requested += instances;
@@ -154,6 +158,7 @@ impl World<Learner> for Printer {
             ("repairs", self.requests),
             ("repaired_instances", self.requested),
             ("stuck", self.stuck),
+            ("no_ops", self.no_ops),
         ]
     }
 

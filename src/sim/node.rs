@@ -195,7 +195,8 @@ fn learned(event: learner::Event) -> Option<Effect> {
     match event {
         learner::Event::Delivered(delivery) => Some(delivered(delivery)),
         learner::Event::Lost { instance } => Some(Effect::Lost(instance)),
-        learner::Event::Requested { .. }
+        learner::Event::Skipped { .. }
+        | learner::Event::Requested { .. }
         | learner::Event::Stuck { .. }
         | learner::Event::Confirmed { .. }
         | learner::Event::Own(_)
@@ -227,7 +228,7 @@ fn replicated(event: replica::Event) -> Option<Effect> {
         } => Some(Effect::Restored(place, through, content)),
         replica::Event::Diverged { instance, .. } => Some(Effect::Diverged(instance)),
         replica::Event::Wanted(wanted) => Some(Effect::Wanted(wanted)),
-        replica::Event::Standing { .. } => None,
+        replica::Event::Skipped { .. } | replica::Event::Standing { .. } => None,
     }
 }
 

@@ -84,6 +84,14 @@ impl Process {
         }
     }
 
+    /// A number from its statistics.
+    pub fn fact(&mut self, key: &str) -> u64 {
+        self.signal(Signal::SIGUSR1);
+        let line = self.wait_for(&format!(" {key}="));
+        let value = line.split(&format!(" {key}=")).nth(1).unwrap();
+        value.split(' ').next().unwrap().parse().unwrap()
+    }
+
     /// Waits until it is ready.
     pub fn ready(mut self) -> Process {
         let line = self.wait_for("ready ");

@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use nix::sys::signal::Signal;
 use paxcast::config::Config;
 use paxcast::protocol::{Instance, Message, ProcessId, Role};
 use paxcast::wire::{self, Scope};
@@ -62,14 +61,6 @@ impl Replicas {
     }
 }
 
-/// A number from a process's statistics.
-fn fact(process: &mut Process, key: &str) -> u64 {
-    process.signal(Signal::SIGUSR1);
-    let line = process.wait_for(&format!(" {key}="));
-    let value = line.split(&format!(" {key}=")).nth(1).unwrap();
-    value.split(' ').next().unwrap().parse().unwrap()
-}
-
 #[test]
 fn what_most_replicas_have_is_forgotten_for_good_and_a_late_learner_is_told() {
     let more = format!("data votes\nreplica_ids 1 2 3\ndatagram {DATAGRAM}");
@@ -92,22 +83,22 @@ fn what_most_replicas_have_is_forgotten_for_good_and_a_late_learner_is_told() {
     let deadline = Instant::now() + PATIENCE;
     for acceptor in &mut cluster.processes[..3] {
         assert!(
-            fact(acceptor, "instances") >= VALUES,
+            acceptor.fact("instances") >= VALUES,
             "one value an instance"
         );
-        while fact(acceptor, "forgotten") < THROUGH {
+        while acceptor.fact("forgotten") < THROUGH {
             assert!(Instant::now() < deadline, "nothing is forgotten");
             replicas.report();
         }
-        assert_eq!(fact(acceptor, "forgotten"), THROUGH);
-        assert_eq!(fact(acceptor, "segments"), 1);
+        assert_eq!(acceptor.fact("forgotten"), THROUGH);
+        assert_eq!(acceptor.fact("segments"), 1);
     }
 
     // It is forgotten for good.
     cluster.processes[0].stop();
     let mut again = cluster.start("acceptor", 1, &[]);
-    assert_eq!(fact(&mut again, "forgotten"), THROUGH);
-    assert!(fact(&mut again, "instances") >= VALUES);
+    assert_eq!(again.fact("forgotten"), THROUGH);
+    assert!(again.fact("instances") >= VALUES);
     cluster.processes[0] = again;
 
     // Who needs it is told, and who was there goes on.

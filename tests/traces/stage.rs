@@ -565,6 +565,7 @@ impl Event for learner::Event {
                 delivery.number,
                 words::say_bytes(&delivery.value)
             ),
+            learner::Event::Skipped { instance } => format!("event no-op {instance}"),
             learner::Event::Requested { instances } => format!("event requests {instances}"),
             learner::Event::Stuck { instance } => format!("event stuck {instance}"),
             learner::Event::Lost { instance } => format!("event lost {instance}"),

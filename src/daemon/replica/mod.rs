@@ -188,6 +188,7 @@ where
         checkpoints: 0,
         restored: 0,
         standing: 0,
+        no_ops: 0,
         sound: true,
         answers: false,
     };
@@ -205,6 +206,8 @@ struct House<D, F> {
     restored: u64,
     /// How often a quorum was out of reach.
     standing: u64,
+    /// How many instances held a no-op.
+    no_ops: u64,
     sound: bool,
     /// The door left answers behind.
     answers: bool,
@@ -292,6 +295,7 @@ where
                 }
                 self.door.applied(&delivery, reply.as_deref());
             }
+            Event::Skipped { .. } => self.no_ops += 1,
             Event::Diverged {
                 instance,
                 mine,
@@ -375,6 +379,7 @@ where
             ("restored", self.restored),
             ("quorum_lost", self.standing),
             ("sound", u64::from(self.sound)),
+            ("no_ops", self.no_ops),
         ];
         facts.extend(self.door.facts(replica));
         facts

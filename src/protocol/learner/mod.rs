@@ -80,6 +80,11 @@ pub struct Learner {
 pub enum Event {
     /// A value in its place.
     Delivered(Delivery),
+    /// An instance was applied in which no value is: a no-op fills it.
+    Skipped {
+        /// Which.
+        instance: Instance,
+    },
     /// Something was lacking and asked for.
     Requested {
         /// How many instances.
@@ -289,6 +294,9 @@ impl Learner {
             self.delivered = self.delivered.next();
             self.target = self.target.max(self.delivered);
             let instance = self.delivered;
+            if batch.is_empty() {
+                out.event(Event::Skipped { instance });
+            }
             let mut runs: Vec<Run> = runs(&batch).collect();
             if mutant(Mutant::OrderByProcess) && self.me.id.is_multiple_of(2) {
                 runs.reverse();

@@ -131,6 +131,11 @@ pub enum Event {
         /// The reply to it, if [`Options::tells`].
         reply: Option<Bytes>,
     },
+    /// An instance was applied in which no command is: a no-op fills it.
+    Skipped {
+        /// Which.
+        instance: Instance,
+    },
     /// The state of this replica differs from others': it must end, for nobody can
     /// believe it.
     Diverged {
@@ -393,6 +398,7 @@ impl<S: StateMachine, T> Replica<S, T> {
     fn learn(&mut self, now: Time, event: learner::Event, out: &mut Outbox<Self>) {
         match event {
             learner::Event::Delivered(delivery) => self.apply(now, delivery, out),
+            learner::Event::Skipped { instance } => out.event(Event::Skipped { instance }),
             learner::Event::Own(progress) => {
                 let message = Message::Acknowledge {
                     delivered: self.learner.delivered(),

@@ -115,6 +115,10 @@ impl World {
                     let news = self.delivered < delivery.instance;
                     assert!(news && delivery.instance <= delivered, "out of place");
                 }
+                Output::Event(Event::Skipped { instance }) => {
+                    let news = self.delivered < instance;
+                    assert!(news && instance <= delivered, "out of place");
+                }
                 Output::Event(Event::Requested { instances }) => {
                     assert!(instances > 0 && instances <= Learner::MAX_AHEAD as u64);
                 }
