@@ -112,11 +112,7 @@ pub fn answer(
 pub fn paxos(words: &[String], settings: &Settings, log: &impl Log) -> Vec<String> {
     let chat = log.chat();
     let place = log.place().0;
-    let here = |id: u16| {
-        let seats = chat.everybody().filter_map(|session| session.seat());
-        seats.filter(|seat| seat.gateway.id == id).count()
-    };
-    let local = here(settings.id);
+    let local = chat.attached_at(settings.id);
     let sub = words.first().map(|word| word.to_ascii_uppercase());
     match sub.as_deref() {
         Some("HASH") => vec![format!("PAXOS HASH {:016x}@{place}", chat.digest())],

@@ -74,12 +74,8 @@ pub fn supports(client: &mut Client, settings: &Settings) {
 
 /// At how many gateways somebody is, with this one.
 pub fn servers(chat: &Chat, own: u16) -> usize {
-    let seats = chat.everybody().filter_map(|session| session.seat());
-    let mut ids: Vec<u16> = seats.map(|seat| seat.gateway.id).collect();
-    ids.push(own);
-    ids.sort_unstable();
-    ids.dedup();
-    ids.len()
+    let others = chat.gateways_in_use().filter(|id| *id != own);
+    others.count() + 1
 }
 
 /// How many there are.

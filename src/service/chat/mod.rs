@@ -172,6 +172,17 @@ impl Chat {
         self.sessions.attached()
     }
 
+    /// How many of them are attached to a gateway.
+    pub fn attached_at(&self, gateway: u16) -> usize {
+        let attached = self.sessions.by_gateway().get(&gateway);
+        attached.copied().unwrap_or(0)
+    }
+
+    /// The gateways to which somebody is attached.
+    pub fn gateways_in_use(&self) -> impl Iterator<Item = u16> {
+        self.sessions.by_gateway().keys().copied()
+    }
+
     /// Bytes of all that is remembered, about.
     pub fn remembered(&self) -> usize {
         self.archive.bytes()

@@ -23,6 +23,8 @@ pub(super) struct Sessions {
     /// Those of them with an account, by it and by when they went.
     by_account: BTreeSet<(String, Place, SessionId)>,
     invisible: usize,
+    /// How many are attached to each gateway; none to those that are not here.
+    attached: BTreeMap<u16, usize>,
 }
 
 impl Sessions {
@@ -89,10 +91,19 @@ impl Sessions {
         self.seats.len()
     }
 
-    /// Whether each has a nick and a seat of its own.
+    /// How many are attached to each gateway where somebody is.
+    pub fn by_gateway(&self) -> &BTreeMap<u16, usize> {
+        &self.attached
+    }
+
+    /// Whether each has a nick and a seat of its own, and is counted where it is.
     pub fn is_consistent(&self) -> bool {
+        let mut attached = BTreeMap::new();
+        for seat in self.seats.keys() {
+            *attached.entry(seat.gateway.id).or_default() += 1;
+        }
         let apart = self.seats.len() + self.waiting.len();
-        self.nicks.len() == self.rows.len() && apart == self.rows.len()
+        attached == self.attached && self.nicks.len() == self.rows.len() && apart == self.rows.len()
     }
 
     /// Their share of the digest.
@@ -150,6 +161,7 @@ impl Sessions {
         match session.card.presence {
             Presence::Here { seat, .. } => {
                 self.seats.insert(seat, id);
+                *self.attached.entry(seat.gateway.id).or_default() += 1;
             }
             Presence::Gone {
                 deadline, since, ..
@@ -169,6 +181,12 @@ impl Sessions {
         match session.card.presence {
             Presence::Here { seat, .. } => {
                 self.seats.remove(&seat);
+                if let Some(count) = self.attached.get_mut(&seat.gateway.id) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.attached.remove(&seat.gateway.id);
+                    }
+                }
             }
             Presence::Gone {
                 deadline, since, ..
