@@ -2,13 +2,15 @@
 //! blocks.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::gateway::crowd::Allowances;
 
 /// What a gateway in a test may cost.
 pub const PLENTY: Allowances = Allowances {
-    connections: 100,
+    connections: 5_000,
     buffers: 64 << 20,
 };
 
@@ -25,7 +27,16 @@ pub struct Caller {
 impl Caller {
     /// One that is connected.
     pub fn connect(to: SocketAddr) -> Caller {
-        let stream = TcpStream::connect(to).expect("it takes connections");
+        Caller::connect_from(to.ip(), to)
+    }
+
+    /// One that is connected from an address of this host.
+    pub fn connect_from(from: IpAddr, to: SocketAddr) -> Caller {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+        let from = SocketAddr::new(from, 0);
+        socket.bind(&from.into()).expect("an address of this host");
+        socket.connect(&to.into()).expect("it takes connections");
+        let stream = TcpStream::from(socket);
         stream.set_nonblocking(true).expect("it does not block");
         Caller {
             stream,

@@ -92,6 +92,14 @@ impl Stream {
         }
     }
 
+    /// Whether the other side is gone, and has left nothing to be read.
+    pub fn is_over(&self) -> bool {
+        match self.socket.peek(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
     /// Sends what is there; says how many bytes left.
     ///
     /// # Errors

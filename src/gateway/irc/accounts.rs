@@ -8,7 +8,7 @@
 //! Every gateway has the file; the chat itself knows only the names. Passwords are
 //! not kept anywhere: a hash says whether one is right, and each guess at one costs
 //! ten thousand rounds. That is few as such hashes go: it is done in the loop that
-//! serves everybody, and must not stop it for long.
+//! serves everybody, and must not stop it for long. When, is for `guesses` to say.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -120,6 +120,12 @@ impl Accounts {
         let (name, hash) = self.all.get(&name.to_ascii_lowercase())?;
         let right = Pbkdf2::default().verify_password(password.as_bytes(), hash);
         right.is_ok().then_some(name)
+    }
+
+    /// The folded name of the account of this name, if there is one.
+    pub fn find(&self, name: &str) -> Option<String> {
+        let folded = name.to_ascii_lowercase();
+        self.all.contains_key(&folded).then_some(folded)
     }
 
     /// Whether there is none.

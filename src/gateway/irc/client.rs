@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::caps::Caps;
 use super::flood::Bucket;
+use super::guesses::{Guess, origin};
 use super::line::{Line, Lines, Step};
 use super::numerics::Numeric;
 use super::sasl::Exchange;
@@ -27,6 +28,8 @@ pub struct Client {
     /// Its number, never used twice in one run of the gateway.
     pub serial: u64,
     address: String,
+    /// Whence it comes, as far as addresses tell who is who.
+    pub origin: IpAddr,
     /// Whence it comes, as others are shown it.
     pub host: String,
     /// The name of this server.
@@ -43,6 +46,8 @@ pub struct Client {
     pub account: Option<String>,
     /// An authentication under way.
     pub exchange: Option<Exchange>,
+    /// A password that waits to be checked.
+    pub guess: Option<Guess>,
     /// Passwords that were not right.
     pub failures: u32,
     /// What it understands.
@@ -153,6 +158,7 @@ impl Client {
             generation: newcomer.generation,
             serial: newcomer.serial,
             address: newcomer.from.to_string(),
+            origin: origin(newcomer.from.ip()),
             host,
             server,
             state: State::Registering,
@@ -161,6 +167,7 @@ impl Client {
             token: None,
             account: None,
             exchange: None,
+            guess: None,
             failures: 0,
             caps: Caps::default(),
             negotiating: false,
@@ -365,7 +372,10 @@ impl Guest for Client {
     }
 
     fn held(&self) -> usize {
-        self.stream.held() + self.lines.held() + self.held.as_ref().map_or(0, |(l, _)| l.len())
+        let line = self.held.as_ref().map_or(0, |(line, _)| line.len());
+        let guess = self.guess.as_ref();
+        let guess = guess.map_or(0, |guess| guess.account.len() + guess.password.len());
+        self.stream.held() + self.lines.held() + line + guess
     }
 
     fn address(&self) -> &str {

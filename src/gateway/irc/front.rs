@@ -31,6 +31,7 @@ use mio::event::Event;
 use mio::net::TcpListener;
 
 use super::client::Client;
+use super::guesses::{Guesses, Line as _};
 use super::log::{Log, Whose};
 use super::settings::Settings;
 use super::view::View;
@@ -54,6 +55,8 @@ pub struct Front {
     told: VecDeque<Told>,
     /// Sessions that were opened for connections here.
     arrivals: Vec<Whose>,
+    /// Clients whose passwords are to be checked.
+    guesses: Guesses,
     duties: Duties,
     /// Whether a quorum was within reach when clients were told last.
     sound: bool,
@@ -71,6 +74,8 @@ pub struct Front {
     began: u64,
     lines: u64,
     shown: u64,
+    /// Passwords that were checked.
+    checked: u64,
     now: Time,
     wall: u64,
 }
@@ -111,6 +116,7 @@ impl Front {
             place: Place::ZERO,
             told: VecDeque::new(),
             arrivals: Vec::new(),
+            guesses: Guesses::default(),
             duties: Duties::default(),
             sound: true,
             lagging: BTreeSet::new(),
@@ -122,6 +128,7 @@ impl Front {
             most_users: 0,
             lines: 0,
             shown: 0,
+            checked: 0,
             now,
             wall: 0,
         };
@@ -150,6 +157,8 @@ impl Front {
             ("lines", self.lines),
             ("shown", self.shown),
             ("duties", self.duties.len() as u64),
+            ("passwords_checked", self.checked),
+            ("passwords_waiting", self.guesses.len() as u64),
             ("buffer_bytes", tally.buffers as u64),
         ]
     }
@@ -206,6 +215,7 @@ impl Front {
         // A run must begin ahead of the first who comes in.
         self.do_duties(log);
         self.serve_active(log);
+        self.check_password();
         self.do_duties(log);
         self.tick(log);
         self.crowd.is_busy()
@@ -213,7 +223,8 @@ impl Front {
 
     /// When it wants a turn though nothing happens.
     pub fn next_timeout(&self) -> Option<Time> {
-        if self.crowd.is_busy() || !self.told.is_empty() || !self.arrivals.is_empty() {
+        let guesses = self.guesses.len() > 0;
+        if self.crowd.is_busy() || guesses || !self.told.is_empty() || !self.arrivals.is_empty() {
             return Some(Time::ZERO);
         }
         let sweep = (self.crowd.tally().clients > 0).then_some(self.next_sweep);

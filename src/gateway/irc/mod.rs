@@ -15,7 +15,7 @@
 //! | [`balance`] | a front that moves plain clients between gateways |
 //! | [`Front`] | connections, whose turn it is, what everybody is shown |
 //! | `client` | one connection: what its client is, what is said to it |
-//! | `registration`, `caps`, `sasl` | how a client says who it is |
+//! | `registration`, `caps`, `sasl`, `guesses` | how a client says who it is |
 //! | `plan` | the commands, one row each: what a line becomes |
 //! | `answers`, `history` | what is answered from the state that is here |
 //! | `showing`, `numerics`, `date` | from effects to lines |
@@ -36,6 +36,7 @@ mod date;
 mod desk;
 mod flood;
 mod front;
+mod guesses;
 mod history;
 pub mod line;
 pub mod log;

@@ -5,6 +5,7 @@
 use super::accounts::token;
 use super::caps::Caps;
 use super::client::Client;
+use super::guesses::Guess;
 use super::line::Line;
 use super::numerics::Numeric;
 use super::sasl::{Exchange, Step};
@@ -69,6 +70,7 @@ pub fn is_complete(client: &Client) -> bool {
         && !client.nick.is_empty()
         && client.user.is_some()
         && client.exchange.is_none()
+        && client.guess.is_none()
 }
 
 /// Where somebody goes on.
@@ -148,19 +150,26 @@ fn authenticate(client: &mut Client, word: &str, settings: &Settings) {
     }
     client.exchange = None;
     match step {
-        Step::Complete(account, password) => match settings.accounts.check(&account, &password) {
-            Some(account) => {
-                client.account = Some(account.to_owned());
-                let mask = format!("{}!*@{}", client.name(), client.host);
-                let text = format!("You are now logged in as {account}");
-                client.tell(&Numeric::new(900, format!("{mask} {account}"), text));
-                return client.tell(&Numeric::new(903, "", "SASL authentication successful"));
-            }
-            None => client.failures += 1,
+        Step::Complete(name, password) => match settings.accounts.find(&name) {
+            // What that costs is not spent here.
+            Some(account) => client.guess = Some(Guess { account, password }),
+            None => guessed(client, None),
         },
-        Step::TooLong => return client.tell(&Numeric::new(905, "", "SASL message too long")),
-        _ => {}
+        Step::TooLong => client.tell(&Numeric::new(905, "", "SASL message too long")),
+        _ => client.tell(&Numeric::new(904, "", "SASL authentication failed")),
     }
+}
+
+/// A password was checked: this is the account that it opens, if any.
+pub fn guessed(client: &mut Client, account: Option<&str>) {
+    if let Some(account) = account {
+        client.account = Some(account.to_owned());
+        let mask = format!("{}!*@{}", client.name(), client.host);
+        let text = format!("You are now logged in as {account}");
+        client.tell(&Numeric::new(900, format!("{mask} {account}"), text));
+        return client.tell(&Numeric::new(903, "", "SASL authentication successful"));
+    }
+    client.failures += 1;
     client.tell(&Numeric::new(904, "", "SASL authentication failed"));
     if client.failures >= TRIALS {
         client.end("Too many wrong passwords");

@@ -1,11 +1,13 @@
 //! Who comes in: sessions are asked for, opened, taken over, and their clients let in.
 
 use super::Front;
-use crate::gateway::irc::arrival;
+use crate::gateway::crowd::Guest;
 use crate::gateway::irc::caps::Caps;
 use crate::gateway::irc::client::{Client, State};
+use crate::gateway::irc::guesses::Line as _;
 use crate::gateway::irc::log::{Log, Ticket, Whose};
 use crate::gateway::irc::numerics::Numeric;
+use crate::gateway::irc::{arrival, registration};
 use crate::service::Place;
 use crate::service::chat::command::{Command, Opening, Seat, SessionId};
 use crate::service::chat::effect::{Effect, Refusal};
@@ -13,6 +15,25 @@ use crate::service::chat::limits::Limits;
 use crate::service::chat::name;
 
 impl Front {
+    /// Checks the password of whose turn it is; one is enough for a turn of all.
+    pub(super) fn check_password(&mut self) {
+        while let Some(whose) = self.guesses.next() {
+            self.crowd.list(whose.slot);
+            let Some(client) = self.crowd.guest(whose.slot, whose.generation) else {
+                continue;
+            };
+            // Who did not wait for it need not cost that.
+            let there = !client.closing && !client.stream().is_over();
+            let Some(guess) = client.guess.take().filter(|_| there) else {
+                continue;
+            };
+            let accounts = &self.settings.accounts;
+            registration::guessed(client, accounts.check(&guess.account, &guess.password));
+            self.checked += 1;
+            return;
+        }
+    }
+
     /// Asks the log for a session.
     pub(super) fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
         let (user, real) = client.user.clone().unwrap_or_default();

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::Front;
 use crate::gateway::irc::client::{Client, State};
-use crate::gateway::irc::log::{Log, Ticket};
+use crate::gateway::irc::guesses::Line as _;
+use crate::gateway::irc::log::{Log, Ticket, Whose};
 use crate::protocol::Time;
 use crate::service::Place;
 use crate::service::chat::command::{Command, Departure, Gateway, SessionId, Stamped};
@@ -148,6 +149,10 @@ impl Front {
 
     /// A connection is gone. Its session waits, or ends.
     pub(super) fn forget(&mut self, client: &Client, place: Place) {
+        if let Some(guess) = &client.guess {
+            let path = (client.origin, (guess.account.clone(), ()));
+            self.guesses.leave(path, Whose::of(client));
+        }
         let session = client.session();
         self.view.leave(client.serial, session);
         let leaving = matches!(client.state, State::Leaving(_));

@@ -9,6 +9,7 @@ use std::io;
 use super::Front;
 use crate::gateway::crowd::{Guest, Stay};
 use crate::gateway::irc::client::{Client, Next, State};
+use crate::gateway::irc::guesses::Line as _;
 use crate::gateway::irc::line::Line;
 use crate::gateway::irc::log::{Log, Ticket, Whose};
 use crate::gateway::irc::numerics::Numeric;
@@ -97,6 +98,10 @@ impl Front {
                 return false;
             }
             match client.state {
+                State::Registering if client.guess.is_some() => return false,
+                State::Registering if registration::is_complete(client) => {
+                    self.open_session(client, log);
+                }
                 State::Registering | State::Open(_) => {}
                 State::Opening(true) if log.is_sound() => self.open_session(client, log),
                 _ => return false,
@@ -152,8 +157,9 @@ impl Front {
         registration::handle(client, line, &self.settings, |words| {
             answers::paxos(words, &self.settings, log)
         });
-        if registration::is_complete(client) {
-            self.open_session(client, log);
+        if let Some(guess) = &client.guess {
+            let path = (client.origin, (guess.account.clone(), ()));
+            self.guesses.join(path, Whose::of(client));
         }
     }
 

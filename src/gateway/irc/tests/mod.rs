@@ -2,5 +2,6 @@
 
 mod coming_back;
 mod commands;
+mod guessing;
 mod rig;
 mod weather;

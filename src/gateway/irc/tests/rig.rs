@@ -28,6 +28,8 @@ pub struct Rig {
     pub log: Shared,
     pub now: Time,
     pub wall: u64,
+    /// Somebody has more to do at once.
+    busy: bool,
 }
 
 /// The chat, and what was submitted.
@@ -154,27 +156,42 @@ impl Rig {
             fronts,
             now,
             wall: 1_000_000_000_000,
+            busy: false,
         }
     }
 
     pub fn connect(&mut self, index: usize) -> Client {
+        self.connect_from(index, "127.0.0.1")
+    }
+
+    /// Connects from an address of this host.
+    pub fn connect_from(&mut self, index: usize, from: &str) -> Client {
         let address = self.fronts[index].address().expect("it listens");
+        let from = from.parse().expect("an address");
         Client {
-            caller: Caller::connect(address),
+            caller: Caller::connect_from(from, address),
         }
+    }
+
+    /// One of the facts that a gateway tells.
+    pub fn fact(&self, index: usize, name: &str) -> u64 {
+        let facts = self.fronts[index].facts();
+        let fact = facts.iter().find(|(known, _)| *known == name);
+        fact.expect("it tells that").1
     }
 
     /// One turn of all gateways, and then of the log.
     pub fn turn(&mut self) {
-        let mut events = Events::with_capacity(64);
-        let patience = Some(Duration::from_micros(200));
+        let mut events = Events::with_capacity(1024);
+        let patience = Some(Duration::from_micros(if self.busy { 0 } else { 200 }));
         self.poll.poll(&mut events, patience).expect("it polls");
         for event in &events {
             self.fronts[event.token().0 / NAMES].handle_event(event);
         }
+        self.busy = false;
         for (index, front) in self.fronts.iter_mut().enumerate() {
             let log = &mut self.log;
-            while front.turn(self.now, self.wall, &mut Side { log, index }) {}
+            self.busy |= front.turn(self.now, self.wall, &mut Side { log, index });
         }
         if self.log.slow {
             return;
