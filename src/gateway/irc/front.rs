@@ -229,7 +229,8 @@ impl Front {
         }
         let sweep = (self.crowd.tally().clients > 0).then_some(self.next_sweep);
         let lagging = self.lagging.first().map(|(due, ..)| *due);
-        let tick = Some(self.tick_at());
+        // What cannot be submitted waits for more than time.
+        let tick = self.sound.then(|| self.tick_at());
         let crowd = self.crowd.next_timeout();
         [sweep, lagging, tick, crowd].into_iter().flatten().min()
     }

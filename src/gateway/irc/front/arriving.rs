@@ -34,8 +34,12 @@ impl Front {
         }
     }
 
-    /// Asks the log for a session.
+    /// Asks the log for a session, as soon as it has room for that.
     pub(super) fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
+        if log.is_sound() && (self.duties.are_undone() || !log.has_room()) {
+            client.state = State::Opening(true);
+            return;
+        }
         let (user, real) = client.user.clone().unwrap_or_default();
         let command = Command::Open(Opening {
             connection: client.serial,

@@ -55,6 +55,20 @@ impl Duties {
         self.all.len()
     }
 
+    /// Whether some are not submitted.
+    pub fn are_undone(&self) -> bool {
+        self.undone
+    }
+
+    /// Those whose connections are lost, as far as the log is not known to know that,
+    /// and what they had seen.
+    fn lost(&self) -> impl Iterator<Item = (SessionId, Place)> {
+        self.all.values().filter_map(|duty| match &duty.command {
+            Command::Leave { session, seen, .. } => Some((*session, *seen)),
+            _ => None,
+        })
+    }
+
     /// The log can be reached again: what was not done is done now.
     pub fn resume(&mut self) {
         self.undone = true;
@@ -135,12 +149,14 @@ impl Front {
             return;
         }
         let seen = log.place();
-        let except = self.crowd.guests().filter_map(|(_, client)| {
+        let here = self.crowd.guests().filter_map(|(_, client)| {
             let session = client.session()?;
             let sent = client.sent_through(seen);
             (sent < seen).then_some((session, sent))
         });
-        let except = except.collect();
+        // The log may hear of this ahead of that; unless they are back already.
+        let gone = |(session, _): &(SessionId, Place)| self.view.find(*session).is_none();
+        let except = self.duties.lost().filter(gone).chain(here).collect();
         let tick = self.stamped(Command::Tick { seen, except });
         log.submit(None, &tick);
         self.ticked = self.now;

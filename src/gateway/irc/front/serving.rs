@@ -106,8 +106,8 @@ impl Front {
                 State::Opening(true) if log.is_sound() => self.open_session(client, log),
                 _ => return false,
             }
-            if matches!(client.state, State::Opening(_)) {
-                return false;
+            if let State::Opening(again) = client.state {
+                return again && log.is_sound();
             }
             let (line, paid) = match client.next_line() {
                 Next::Line(line, paid) => (line, paid),

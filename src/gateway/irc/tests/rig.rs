@@ -42,6 +42,8 @@ pub struct Shared {
     pub alone: Vec<usize>,
     /// What becomes of commands instead of a reply, once they are submitted.
     pub verdict: Option<Verdict>,
+    /// Gateways for which there is no room in it.
+    pub full: Vec<usize>,
     /// Nothing gets its place for now.
     pub slow: bool,
 }
@@ -80,7 +82,7 @@ impl Log for Side<'_> {
     }
 
     fn has_room(&self) -> bool {
-        self.log.submitted.len() < 1000
+        self.log.submitted.len() < 1000 && !self.log.full.contains(&self.index)
     }
 }
 
@@ -149,6 +151,7 @@ impl Rig {
                 submitted: Vec::new(),
                 answers: fronts.iter().map(|_| VecDeque::new()).collect(),
                 alone: Vec::new(),
+                full: Vec::new(),
                 verdict: None,
                 slow: false,
             },

@@ -307,3 +307,75 @@ proptest! {
         prop_assert!(heard.last().is_some_and(told), "{:?}", heard);
     }
 }
+
+#[test]
+fn nobody_comes_in_before_the_gateway_has_begun_anew() {
+    let mut rig = Rig::new(1);
+    let mut before = rig.user(0, "before", &[]);
+    rig.fronts[0].restored();
+    let mut client = rig.connect(0);
+    client.send("NICK a");
+    client.send("USER a 0 * :a");
+    rig.until(&mut client, "MOTD file is missing");
+    rig.until_ended(&mut before);
+    // Where there is no room, they wait for it.
+    rig.log.full.push(0);
+    rig.fronts[0].restored();
+    let mut client = rig.connect(0);
+    client.send("NICK a");
+    client.send("USER a 0 * :a");
+    for _ in 0..20 {
+        rig.turn();
+    }
+    assert_eq!(rig.fact(0, "duties"), 1);
+    rig.log.full.clear();
+    rig.until(&mut client, "MOTD file is missing");
+}
+
+#[test]
+fn what_was_not_seen_is_shown_though_the_loss_waits_for_room() {
+    let mut rig = Rig::new(2);
+    let mut a = rig.user(0, "a", &["PASS hush"]);
+    let mut b = rig.user(1, "b", &[]);
+    for client in [&mut a, &mut b] {
+        client.send("JOIN #x");
+        rig.heard(client);
+    }
+    rig.heard(&mut a);
+    // Nothing reaches it any more. The other one goes on.
+    b.send("PRIVMSG #x :into the void");
+    rig.heard(&mut b);
+    rig.pass(Duration::from_secs(121));
+    rig.heard(&mut b);
+    rig.log.full.push(0);
+    rig.pass(Duration::from_secs(60));
+    rig.heard(&mut b);
+    rig.until_ended(&mut a);
+    assert_eq!(
+        rig.fact(0, "duties"),
+        1,
+        "that it is gone is not in the log"
+    );
+    // Time for a word about everybody else.
+    rig.pass(Duration::from_secs(11));
+    rig.heard(&mut b);
+    let mut a = rig.user(1, "a", &["PASS hush"]);
+    let heard = rig.heard(&mut a);
+    assert_eq!(
+        heard[3..],
+        [":b!b@127.0.0.1 PRIVMSG #x :into the void"],
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_gateway_without_a_quorum_sleeps() {
+    let mut rig = Rig::new(1);
+    let mut a = rig.user(0, "a", &[]);
+    rig.log.alone.push(0);
+    a.send("PRIVMSG #x :x");
+    rig.heard(&mut a);
+    rig.pass(Duration::from_secs(11));
+    rig.heard(&mut a);
+    assert!(rig.fronts[0].next_timeout() > Some(rig.now));
+}
