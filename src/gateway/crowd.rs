@@ -55,6 +55,8 @@ pub struct Crowd<G> {
     /// The poll's name for the listener; guests follow.
     token: usize,
     allowances: Allowances,
+    /// Connections that are not counted among those.
+    beside: usize,
     slots: Vec<Slot<G>>,
     free: Vec<usize>,
     /// Guests that have something to do.
@@ -162,6 +164,7 @@ impl<G: Guest> Crowd<G> {
             registry,
             token,
             allowances,
+            beside: 0,
             slots: Vec::new(),
             free: Vec::new(),
             active: Vec::new(),
@@ -200,6 +203,11 @@ impl<G: Guest> Crowd<G> {
     /// What it may cost.
     pub fn allowances(&self) -> Allowances {
         self.allowances
+    }
+
+    /// So many of the guests do not count among those that there may be.
+    pub fn set_beside(&mut self, count: usize) {
+        self.beside = count;
     }
 
     /// Warns, now and then.
@@ -349,7 +357,7 @@ impl<G: Guest> Crowd<G> {
                     }
                 },
             };
-            if self.tally.clients >= self.allowances.connections {
+            if self.tally.clients >= self.allowances.connections + self.beside {
                 self.tally.connections += 1;
                 self.tally.rejected += 1;
                 // Whether it gets there is the client's business.

@@ -56,7 +56,9 @@ pub struct Client {
     pub negotiating: bool,
     /// It goes on where it was: it has seen everything through here.
     pub seen: Option<Place>,
-    /// When it came.
+    /// It asks how the gateway is, as fronts do, and has not come in.
+    pub asks: bool,
+    /// When it came, or asked last.
     pub since: Time,
     /// When it said something last.
     pub heard: Time,
@@ -172,6 +174,7 @@ impl Client {
             caps: Caps::default(),
             negotiating: false,
             seen: None,
+            asks: false,
             since: now,
             heard: now,
             pinged: false,

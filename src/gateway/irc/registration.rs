@@ -51,6 +51,9 @@ pub fn handle(
         ("PONG", _) => {}
         ("PAXOS", Some(word)) if word.eq_ignore_ascii_case("SEEN") => seen(client, words),
         ("PAXOS", Some(_)) => {
+            // Who asks need not come in.
+            client.asks = true;
+            client.since = client.heard;
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             for line in paxos(&words) {
                 client.say(&line);

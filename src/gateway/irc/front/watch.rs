@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Front;
-use crate::gateway::irc::client::State;
+use crate::gateway::irc::client::{Client, State};
 
 impl Front {
     /// How often connections are looked after.
@@ -12,6 +12,9 @@ impl Front {
 
     /// How long a client may take to say who it is.
     const REGISTRATION: Duration = Duration::from_secs(60);
+
+    /// So many who only ask how the gateway is have room beside all others.
+    const ASKING: usize = 16;
 
     /// How long a client waits until the log has taken it.
     const PATIENCE: Duration = Duration::from_secs(600);
@@ -32,6 +35,11 @@ impl Front {
         }
         self.next_sweep = self.now + Self::OFTEN;
         let now = self.now;
+        let asks = |(_, client): &(usize, &Client)| {
+            client.asks && matches!(client.state, State::Registering)
+        };
+        let asking = self.crowd.guests().filter(asks).count();
+        self.crowd.set_beside(asking.min(Self::ASKING));
         let mut changed = Vec::new();
         for (slot, client) in self.crowd.guests_mut() {
             if client.has_lines() {

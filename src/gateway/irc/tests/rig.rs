@@ -9,6 +9,7 @@ use mio::net::TcpListener;
 use mio::{Events, Poll};
 
 use crate::gateway::caller::{Caller, PLENTY};
+use crate::gateway::crowd::Allowances;
 use crate::gateway::irc::accounts::Accounts;
 use crate::gateway::irc::log::{Log, Ticket};
 use crate::gateway::irc::{Flood, Front, Settings};
@@ -135,13 +136,27 @@ impl Rig {
     }
 
     pub fn with(all: Vec<Settings>) -> Rig {
+        Rig::allowing(all, PLENTY)
+    }
+
+    /// One gateway that takes so many connections.
+    pub fn holding(connections: usize) -> Rig {
+        let few = Allowances {
+            connections,
+            ..PLENTY
+        };
+        Rig::allowing(vec![settings(1)], few)
+    }
+
+    fn allowing(all: Vec<Settings>, allowances: Allowances) -> Rig {
         let poll = Poll::new().expect("a poll");
         let now = Time(1);
         let fronts = all.into_iter().enumerate().map(|(index, settings)| {
             let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"));
             let listener = listener.expect("a port");
             let token = index * NAMES;
-            Front::open(settings, listener, poll.registry(), token, PLENTY, now).expect("a front")
+            Front::open(settings, listener, poll.registry(), token, allowances, now)
+                .expect("a front")
         });
         let fronts: Vec<Front> = fronts.collect();
         Rig {

@@ -1,4 +1,4 @@
-//! Passwords: they are checked, and guessing at them keeps nobody out.
+//! Ahead of registration: passwords that are guessed at, and those who only ask.
 
 use std::time::Duration;
 
@@ -131,4 +131,28 @@ fn questions_ahead_of_registration_are_lines_like_others() {
     rig.pass(Duration::from_secs(1));
     rig.until(&mut client, "remembered_bytes=0");
     assert_eq!(rig.fact(0, "lines"), 3);
+}
+
+#[test]
+fn who_only_asks_may_stay_and_takes_nobody_their_place() {
+    let mut rig = Rig::holding(2);
+    let mut scout = rig.connect(0);
+    for _ in 0..4 {
+        scout.send("PAXOS INFO");
+        rig.until(&mut scout, "remembered_bytes=0");
+        rig.pass(Duration::from_secs(40));
+    }
+    // Who says nothing at all is sent away.
+    let mut silent = rig.connect(0);
+    for _ in 0..3 {
+        scout.send("PAXOS INFO");
+        rig.until(&mut scout, "remembered_bytes=0");
+        rig.pass(Duration::from_secs(30));
+    }
+    rig.until_ended(&mut silent);
+    let _one = rig.user(0, "one", &[]);
+    let _two = rig.user(0, "two", &[]);
+    let mut three = rig.connect(0);
+    let told = rig.until_ended(&mut three);
+    assert!(told[0].starts_with("ERROR :Closing link: "), "{told:?}");
 }
