@@ -1,7 +1,9 @@
 //! The gateways that a front knows: which of them serve, and how many users each has.
 //!
 //! A *scout* asks each over a connection of its own how it is. One that does not
-//! answer, that has no quorum, or that is not of the cluster gets nobody.
+//! answer, that has no quorum, or that is not of the cluster gets nobody. Those that a
+//! gateway has stay there as long as it says anything, be it to them, and not that it
+//! cannot serve: a scout that finds no place, or hangs, condemns nobody.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,8 +26,12 @@ pub struct Gateway {
     pub address: SocketAddr,
     /// What it said last, and when.
     told: Option<(Time, Told)>,
-    /// Since when it has not answered, or could not serve.
-    bad_since: Option<Time>,
+    /// When it said anything last, to whomever.
+    heard: Time,
+    /// Since when it is taken for silent.
+    silent_since: Option<Time>,
+    /// Since when it says of itself that it cannot serve.
+    unfit_since: Option<Time>,
     /// Users brought to it since it said how many it has.
     brought: usize,
     /// A scout is on its way or there.
@@ -59,6 +65,9 @@ impl Gateways {
     /// How often a gateway is asked.
     pub const OFTEN: Duration = Duration::from_millis(500);
 
+    /// A scout that waits for an answer for so long is replaced.
+    pub const ANSWER: Duration = Duration::from_secs(2);
+
     /// Who says nothing for so long does not serve.
     const SILENCE: Duration = Duration::from_secs(2);
 
@@ -71,7 +80,9 @@ impl Gateways {
         let gateway = |address: &SocketAddr| Gateway {
             address: *address,
             told: None,
-            bad_since: Some(now),
+            heard: now,
+            silent_since: Some(now),
+            unfit_since: None,
             brought: 0,
             scouted: false,
             ask_at: now,
@@ -97,6 +108,14 @@ impl Gateways {
         self.all[index].address
     }
 
+    /// A gateway said something, over whatever connection: it lives, for those whom it
+    /// has.
+    pub fn notice(&mut self, now: Time, index: usize) {
+        let gateway = &mut self.all[index];
+        gateway.heard = now;
+        gateway.silent_since = None;
+    }
+
     /// Takes in what a gateway says of itself.
     pub fn hear(&mut self, now: Time, index: usize, line: &Line<'_>) -> News {
         let mut told = Told::default();
@@ -110,14 +129,15 @@ impl Gateways {
                 _ => {}
             }
         }
+        self.notice(now, index);
         let gateway = &mut self.all[index];
         let before = gateway.told.map(|(_, told)| told);
         gateway.told = Some((now, told));
         gateway.brought = 0;
         let serves = |told: &Told| told.sound && told.cluster == self.cluster;
         match serves(&told) {
-            true => gateway.bad_since = None,
-            false => gateway.bad_since = gateway.bad_since.or(Some(now)),
+            true => gateway.unfit_since = None,
+            false => gateway.unfit_since = gateway.unfit_since.or(Some(now)),
         }
         match (before.is_some_and(|before| serves(&before)), serves(&told)) {
             (false, true) => News::Serves,
@@ -140,17 +160,19 @@ impl Gateways {
     pub fn fail(&mut self, now: Time, index: usize) {
         let gateway = &mut self.all[index];
         gateway.told = None;
-        gateway.bad_since = gateway.bad_since.or(Some(now));
+        gateway.silent_since = gateway.silent_since.or(Some(now));
     }
 
     /// Notices who has fallen silent.
     pub fn pass_time(&mut self, now: Time) {
         for gateway in &mut self.all {
-            let silent = gateway
+            // Nobody new is brought to one whose scout hears nothing …
+            gateway
                 .told
                 .take_if(|(at, _)| now.since(*at) > Self::SILENCE);
-            if silent.is_some() {
-                gateway.bad_since = gateway.bad_since.or(Some(now));
+            // … and nobody is taken away from one that talks to those whom it has.
+            if now.since(gateway.heard) > Self::SILENCE {
+                gateway.silent_since = gateway.silent_since.or(Some(now));
             }
         }
     }
@@ -163,8 +185,10 @@ impl Gateways {
 
     /// Whether the users of a gateway had better be elsewhere.
     pub fn is_to_be_left(&self, now: Time, index: usize) -> bool {
-        let bad = self.all[index].bad_since;
-        bad.is_some_and(|since| now.since(since) >= Self::PATIENCE)
+        let gateway = &self.all[index];
+        let bad = [gateway.silent_since, gateway.unfit_since];
+        let mut bad = bad.into_iter().flatten();
+        bad.any(|since| now.since(since) >= Self::PATIENCE)
             && (0..self.count()).any(|other| self.serves(other))
     }
 
@@ -253,5 +277,34 @@ mod tests {
         assert_eq!(says(&mut gateways, 9000, 0, good), News::Serves);
         assert!(!gateways.is_to_be_left(at(9000), 0));
         assert!(gateways.is_to_be_left(at(9000), 2));
+    }
+
+    #[test]
+    fn who_talks_to_its_users_keeps_them_though_its_scout_hears_nothing() {
+        let mut gateways = three();
+        let good = "cluster=abc users=0 sound=1";
+        for now in (0..10_000).step_by(500) {
+            for index in [0, 1] {
+                if index == 1 || now < 1000 {
+                    says(&mut gateways, now, index, good);
+                }
+            }
+            // Over a wire.
+            gateways.notice(at(now), 0);
+            gateways.pass_time(at(now));
+            assert!(!gateways.is_to_be_left(at(now), 0), "at {now}");
+        }
+        assert!(!gateways.serves(0), "nobody new is brought there");
+        gateways.fail(at(10_000), 0);
+        gateways.notice(at(10_100), 0);
+        assert!(!gateways.is_to_be_left(at(12_000), 0));
+        says(&mut gateways, 12_000, 1, good);
+        gateways.pass_time(at(12_200));
+        assert!(gateways.is_to_be_left(at(13_200), 0), "silent since 12,200");
+        // What it says of itself counts, whatever it says to others.
+        says(&mut gateways, 14_000, 0, "cluster=abc users=0 sound=0");
+        says(&mut gateways, 15_000, 1, good);
+        gateways.notice(at(15_000), 0);
+        assert!(gateways.is_to_be_left(at(15_000), 0));
     }
 }

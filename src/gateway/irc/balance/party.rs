@@ -61,6 +61,8 @@ pub enum Part {
     Scout {
         /// Which.
         gateway: usize,
+        /// When, if it has not answered.
+        asked: Option<Time>,
     },
 }
 
