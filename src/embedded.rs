@@ -42,6 +42,10 @@
 //!         Ok(())
 //!     }
 //!
+//!     fn empty(&self) -> Sum {
+//!         Sum::default()
+//!     }
+//!
 //!     fn digest(&self) -> u64 {
 //!         self.0
 //!     }

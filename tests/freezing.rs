@@ -36,6 +36,16 @@ struct Rig {
 }
 
 impl Rig {
+    fn new() -> Rig {
+        Rig {
+            store: Store::default(),
+            place: Place::ZERO,
+            number: 1,
+            command: Vec::new(),
+            reply: Vec::new(),
+        }
+    }
+
     fn chance(&mut self, limit: u64) -> u64 {
         self.number = self
             .number
@@ -80,6 +90,11 @@ fn show(what: &str, mut times: Vec<Duration>) {
     );
 }
 
+/// How many keys to have.
+fn keys() -> u64 {
+    std::env::var("PAXCAST_KEYS").map_or(1_000_000, |keys| keys.parse().expect("a number"))
+}
+
 /// Memory of this process.
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").expect("a process");
@@ -90,15 +105,8 @@ fn memory() -> String {
 #[test]
 #[ignore = "a measurement; run it in a release build"]
 fn figures() {
-    let keys =
-        std::env::var("PAXCAST_KEYS").map_or(1_000_000, |keys| keys.parse().expect("a number"));
-    let mut rig = Rig {
-        store: Store::default(),
-        place: Place::ZERO,
-        number: 1,
-        command: Vec::new(),
-        reply: Vec::new(),
-    };
+    let keys = keys();
+    let mut rig = Rig::new();
     println!("{keys} keys of 16 bytes, values of 3");
     let times = (0..keys).map(|key| rig.set(key, key % 1_000)).collect();
     show("SET of a new key", times);
@@ -126,12 +134,28 @@ fn figures() {
         show("SET of any key afterwards", after);
     }
     println!("{}", memory());
+    restore(&rig.store);
+}
+
+/// Writes a store down and reads it back; says what that took.
+fn restore(store: &Store) {
     let mut snapshot = Vec::new();
-    rig.store
-        .snapshot(&mut |part| snapshot.extend_from_slice(part));
+    store.snapshot(&mut |part| snapshot.extend_from_slice(part));
     let mut other = Store::default();
     let begin = Instant::now();
     other.restore(&snapshot).expect("a snapshot");
     println!("restore: {:?}", begin.elapsed());
-    assert_eq!(other.digest(), rig.store.digest());
+    assert_eq!(other.digest(), store.digest());
+}
+
+#[test]
+#[ignore = "a measurement; run it in a release build"]
+fn restoring() {
+    let mut rig = Rig::new();
+    for key in 0..keys() {
+        rig.set(key, key % 1_000);
+    }
+    for _ in 0..3 {
+        restore(&rig.store);
+    }
 }

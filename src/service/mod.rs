@@ -99,6 +99,24 @@ pub trait StateMachine {
     /// When these bytes are no snapshot; then nothing has changed.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), Damaged>;
 
+    /// [`StateMachine::restore`] by somebody of whom others should notice little: calls
+    /// `rest` now and then, after a fraction of a millisecond, say. Without heed to it
+    /// the state comes all at once.
+    ///
+    /// # Errors
+    ///
+    /// As with [`StateMachine::restore`].
+    fn restore_gently(&mut self, snapshot: &[u8], rest: &mut dyn FnMut()) -> Result<(), Damaged> {
+        rest();
+        self.restore(snapshot)
+    }
+
+    /// One without any state, with the limits of this one: a snapshot is restored there
+    /// while this one goes on.
+    fn empty(&self) -> Self
+    where
+        Self: Sized;
+
     /// A short form of the whole state, kept up with every change: equal states
     /// have equal digests, and different ones different digests but for a chance
     /// in some thousand million. It finds accidents, not lies.

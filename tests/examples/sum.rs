@@ -44,6 +44,10 @@ impl StateMachine for Sum {
         Ok(())
     }
 
+    fn empty(&self) -> Sum {
+        Sum::default()
+    }
+
     fn digest(&self) -> u64 {
         self.0
     }

@@ -349,6 +349,10 @@ impl StateMachine for Chat {
         Ok(())
     }
 
+    fn empty(&self) -> Chat {
+        Chat::with_memory(self.archive.limit())
+    }
+
     fn digest(&self) -> u64 {
         [
             self.sessions.sum(),

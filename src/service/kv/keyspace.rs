@@ -29,7 +29,7 @@ use std::sync::Arc;
 use super::limits::Limits;
 use super::reply::Refusal;
 use super::rows::{FrozenRows, Row, Rows, Seat};
-use super::seats::Seats;
+use super::seats::{Seats, Unseated};
 use super::value::Value;
 use crate::protocol::digest::mix;
 use crate::service::Place;
@@ -233,35 +233,41 @@ impl Keyspace {
         if full { Err(Refusal::Full) } else { Ok(()) }
     }
 
-    /// Sets room aside for so many more keys.
-    pub fn reserve(&mut self, keys: usize) {
-        self.seats.reserve(keys);
-    }
-
     /// Creates a key, which must not be there.
     pub fn put(&mut self, key: &[u8], value: &[u8], version: Place, deadline: Option<NonZeroU64>) {
         let entry = Entry::new(key, value, version, self.born + 1, deadline);
-        let new = self.revive(key, entry);
+        self.add_up(key, &entry);
+        let rows = &mut self.rows;
+        let new = self.seats.insert(key, |key| rows.add(Row { key, entry }));
         assert!(new, "a key was created twice");
     }
 
-    /// Puts an entry back as it was, whose birth must be above all others'; unless
-    /// the key is there. Says whether it was not.
-    pub fn revive(&mut self, key: &[u8], entry: Entry) -> bool {
-        let birth = entry.birth;
-        let deadline = entry.deadline;
-        let (bytes, fingerprint) = (entry.bytes(key), entry.fingerprint(key));
-        let rows = &mut self.rows;
-        let new = self.seats.insert(key, |key| rows.add(Row { key, entry }));
-        if new {
-            self.born = self.born.max(birth);
-            self.bytes += bytes;
-            self.sum = self.sum.wrapping_add(fingerprint);
-            if let Some(deadline) = deadline {
-                self.deadlines.insert((deadline, birth));
-            }
+    /// Puts an entry back as it was, whose birth must be above all others'. Its key is
+    /// found when it has its seat, see [`Keyspace::seat_all`].
+    pub fn revive(&mut self, key: &[u8], entry: Entry, unseated: &mut Unseated) {
+        self.add_up(key, &entry);
+        let key = Arc::from(key);
+        let row = Row {
+            key: Arc::clone(&key),
+            entry,
+        };
+        unseated.add(key, self.rows.add(row));
+    }
+
+    /// Gives keys that were put back their seats; calls `rest` now and then. Says whether
+    /// each was there once; if not, this must not be used.
+    pub fn seat_all(&mut self, unseated: Unseated, rest: &mut dyn FnMut()) -> bool {
+        self.seats.insert_all(unseated, rest)
+    }
+
+    /// Counts a new entry in.
+    fn add_up(&mut self, key: &[u8], entry: &Entry) {
+        self.born = self.born.max(entry.birth);
+        self.bytes += entry.bytes(key);
+        self.sum = self.sum.wrapping_add(entry.fingerprint(key));
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.insert((deadline, entry.birth));
         }
-        new
     }
 
     /// So many keys were created, whether or not they are still there.
@@ -454,10 +460,10 @@ mod tests {
     fn every_part_of_an_entry_is_in_the_digest() {
         let make = |key: &[u8], value: &[u8], version, birth, end| {
             let mut keys = Keyspace::default();
-            keys.revive(
-                key,
-                Entry::new(key, value, Place(version), birth, deadline(end)),
-            );
+            let entry = Entry::new(key, value, Place(version), birth, deadline(end));
+            let mut unseated = Unseated::with_room(1);
+            keys.revive(key, entry, &mut unseated);
+            assert!(keys.seat_all(unseated, &mut || {}));
             keys.set_born(9);
             keys.digest()
         };

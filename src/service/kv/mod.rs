@@ -204,8 +204,16 @@ impl StateMachine for Store {
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), Damaged> {
-        (self.keys, self.time) = snapshot::read(snapshot)?;
+        self.restore_gently(snapshot, &mut || {})
+    }
+
+    fn restore_gently(&mut self, snapshot: &[u8], rest: &mut dyn FnMut()) -> Result<(), Damaged> {
+        (self.keys, self.time) = snapshot::read(snapshot, rest)?;
         Ok(())
+    }
+
+    fn empty(&self) -> Store {
+        Store::new(self.limits)
     }
 
     fn digest(&self) -> u64 {

@@ -6,6 +6,9 @@
 //! small tables, each of which grows for itself. A key's part follows from a checksum
 //! that anybody can calculate; whoever brings all keys into one part gets a single
 //! table, which is what all others would have had.
+//!
+//! Ten million keys that come one by one miss the caches at every one. Where all come
+//! together ([`Unseated`]) they are brought to one small table after the other.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,12 +19,36 @@ use super::rows::Seat;
 /// How many tables.
 const PARTS: usize = 256;
 
+/// Keys that are given their seats without a rest.
+const RUN: usize = 256;
+
 /// All keys' seats.
 #[derive(Clone, Debug)]
 pub struct Seats {
     parts: Box<[HashMap<Arc<[u8]>, Seat>]>,
     /// Keys in all.
     keys: usize,
+}
+
+/// Keys with their seats that cannot be found yet, part by part.
+#[derive(Debug)]
+pub struct Unseated {
+    parts: Vec<Vec<(Arc<[u8]>, Seat)>>,
+}
+
+impl Unseated {
+    /// None, with room for about so many.
+    pub fn with_room(keys: usize) -> Unseated {
+        let room = keys / PARTS + keys / PARTS / 16;
+        Unseated {
+            parts: (0..PARTS).map(|_| Vec::with_capacity(room)).collect(),
+        }
+    }
+
+    /// Adds one.
+    pub fn add(&mut self, key: Arc<[u8]>, seat: Seat) {
+        self.parts[part(&key)].push((key, seat));
+    }
 }
 
 impl Default for Seats {
@@ -67,10 +94,23 @@ impl Seats {
         Some(seat)
     }
 
-    /// Sets room aside for so many more keys.
-    pub fn reserve(&mut self, keys: usize) {
-        for part in &mut self.parts {
-            part.reserve(keys.div_ceil(PARTS));
+    /// Gives all these keys their seats; calls `rest` now and then. Says whether none of
+    /// them had one.
+    pub fn insert_all(&mut self, keys: Unseated, rest: &mut dyn FnMut()) -> bool {
+        let before = self.keys;
+        let mut came = 0;
+        for (table, part) in self.parts.iter_mut().zip(keys.parts) {
+            came += part.len();
+            let had = table.len();
+            table.reserve(part.len());
+            for (number, (key, seat)) in part.into_iter().enumerate() {
+                if number % RUN == 0 {
+                    rest();
+                }
+                table.insert(key, seat);
+            }
+            self.keys += table.len() - had;
         }
+        self.keys == before + came
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keyspace::{Entry, FrozenKeys, Keyspace, is_grave};
 use super::limits::Limits;
+use super::seats::Unseated;
 use super::text::Text;
 use crate::service::clock::LogTime;
 use crate::service::snapshot::{Marks, Reader, Writer};
@@ -23,6 +24,10 @@ const MARKS: Marks = Marks {
     magic: *b"paxcstkv",
     format: 1,
 };
+
+/// Keys that are read without a rest: in a tenth of a millisecond or less, if they are
+/// of the usual size.
+const RUN: u64 = 128;
 
 /// Bytes of an empty key with an empty value.
 const SMALLEST: usize = 5;
@@ -89,12 +94,12 @@ fn write(keys: &FrozenKeys, time: LogTime, part: &mut dyn FnMut(&[u8])) {
     writer.end();
 }
 
-/// Reads a store back.
+/// Reads a store back; calls `rest` now and then.
 ///
 /// # Errors
 ///
 /// When the bytes are no snapshot.
-pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
+pub fn read(bytes: &[u8], rest: &mut dyn FnMut()) -> Result<(Keyspace, LogTime), Damaged> {
     let mut reader = Reader::open(MARKS, bytes)?;
     let head: Head = reader.take("head")?;
     let graves: Vec<(u32, Place)> = reader.take("graves")?;
@@ -113,8 +118,11 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
     }
     let mut last = 0;
     // No more than can follow.
-    keys.reserve((head.keys as usize).min(reader.left() / SMALLEST));
-    for _ in 0..head.keys {
+    let mut unseated = Unseated::with_room((head.keys as usize).min(reader.left() / SMALLEST));
+    for number in 0..head.keys {
+        if number % RUN == 0 {
+            rest();
+        }
         let row: Row<'_> = reader.take("a key")?;
         if row.birth <= last || row.birth > head.born || row.version.0 > 1 << 62 {
             return Err(Damaged::Contradiction("the order of births"));
@@ -125,13 +133,74 @@ pub fn read(bytes: &[u8]) -> Result<(Keyspace, LogTime), Damaged> {
         }
         let (key, value) = (row.key.0, row.value.0);
         let entry = Entry::new(key, value, row.version, row.birth, row.deadline);
-        if !keys.revive(key, entry) {
-            return Err(Damaged::Contradiction("a key that is there twice"));
-        }
+        keys.revive(key, entry, &mut unseated);
     }
     if reader.left() > 0 {
         return Err(Damaged::Contradiction("more behind the last key"));
     }
+    if !keys.seat_all(unseated, rest) {
+        return Err(Damaged::Contradiction("a key that is there twice"));
+    }
     keys.set_born(head.born);
     Ok((keys, LogTime::at(head.time)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A snapshot of these keys, in this order.
+    fn written(keys: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut part = |part: &[u8]| bytes.extend_from_slice(part);
+        let mut writer = Writer::begin(MARKS, &mut part);
+        writer.append(&Head {
+            time: 1,
+            born: keys.len() as u64,
+            keys: keys.len() as u64,
+        });
+        writer.append(&Vec::<(u32, Place)>::new());
+        for (birth, key) in (1..).zip(keys) {
+            writer.append(&Row {
+                key: Text(key),
+                value: Text(key),
+                version: Place(birth),
+                birth,
+                deadline: None,
+            });
+        }
+        writer.end();
+        bytes
+    }
+
+    fn some_keys(count: u32) -> Vec<Vec<u8>> {
+        (0..count).map(|n| n.to_string().into_bytes()).collect()
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_found_out_wherever_it_is() {
+        for (first, second) in [(0, 1), (0, 999), (400, 700), (998, 999)] {
+            let mut keys = some_keys(1_000);
+            keys[second] = keys[first].clone();
+            let twice = Damaged::Contradiction("a key that is there twice");
+            let outcome = read(&written(&keys), &mut || {});
+            assert_eq!(outcome.map(|_| ()), Err(twice));
+        }
+    }
+
+    /// However many keys there are, no more than a run of them comes without a rest,
+    /// neither when they are read nor when they are seated.
+    #[test]
+    fn whoever_reads_a_store_back_can_rest_meanwhile() {
+        let keys = some_keys(20_000);
+        let mut rests = 0;
+        let (store, _) = read(&written(&keys), &mut || rests += 1).expect("a snapshot");
+        let reading = keys.len() / RUN as usize;
+        assert!(rests >= reading + 256, "{rests} rests");
+        assert_eq!(store.len(), keys.len());
+        for (birth, key) in (1..).zip(&keys) {
+            let entry = store.find(key).expect("it has its seat");
+            assert_eq!((entry.birth(), entry.value()), (birth, &key[..]));
+        }
+    }
 }
