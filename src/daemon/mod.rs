@@ -83,6 +83,12 @@ pub trait World<P: Process> {
     /// When the process must end; the messages behind the event never leave.
     fn event(&mut self, now: Time, event: P::Event) -> Result<(), Failure>;
 
+    /// Whether the process only comes to where the others are, and should not keep them
+    /// from their work: it rests between its turns then.
+    fn is_guest(&self) -> bool {
+        false
+    }
+
     /// Makes the turn's events durable, or hands them on. Called once a turn,
     /// if there were any, before its messages leave.
     ///

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mio::{Events, Token};
@@ -52,6 +53,12 @@ where
     /// Datagrams that one socket may have in one turn, so that no flood on one
     /// group keeps the others, or the answers, waiting.
     const SHARE: usize = 256;
+
+    /// A guest rests after a turn that took longer.
+    const LONG: Duration = Duration::from_micros(100);
+
+    /// The longest rest; a turn that took longer was held up by others.
+    const LONGEST_REST: Duration = Duration::from_millis(1);
 
     /// From so many parts a datagram is still sent as it lies; the kernel takes a
     /// thousand, but many small ones are copied sooner than listed.
@@ -128,9 +135,11 @@ where
 
     fn turn(&mut self) -> Result<Flow, Failure> {
         let now = self.node.clock.now();
+        let guest = self.world.is_guest();
+        let share = if guest { 1 } else { Self::SHARE };
         for index in 0..self.unfinished.len() {
             if self.unfinished[index] {
-                self.unfinished[index] = self.drain(now, index);
+                self.unfinished[index] = self.drain(now, index, share);
             }
         }
         while let Some((bytes, from)) = self.node.injector.as_mut().and_then(|i| i.due(now)) {
@@ -142,13 +151,26 @@ where
         let flow = self.world.begin(now, &mut self.role, &mut self.out)?;
         self.role.finish_turn(now, &mut self.out);
         self.carry_out(now)?;
+        if guest {
+            self.rest(now);
+        }
         Ok(flow)
     }
 
-    /// Takes what one socket has, up to its share; says whether there may be more.
-    fn drain(&mut self, now: Time, index: usize) -> bool {
+    /// Rests as long as the turn took that began then, if it took long: where processes
+    /// share processors, those that serve clients must not wait for one that does not.
+    fn rest(&self, began: Time) {
+        let worked = self.node.clock.now().since(began);
+        if worked >= Self::LONG {
+            std::thread::sleep(worked.min(Self::LONGEST_REST));
+        }
+    }
+
+    /// Takes what one socket has, up to its share of datagrams; says whether there may be
+    /// more.
+    fn drain(&mut self, now: Time, index: usize, share: usize) -> bool {
         let mut taken = 0;
-        for _ in 0..Self::SHARE {
+        for _ in 0..share {
             match self.node.sockets.receive(index) {
                 Received::Nothing => return false,
                 Received::Useless(reason) => self.statistics.dropped(reason),
@@ -410,7 +432,7 @@ where
         .flatten()
         .min();
         let busy = self.unfinished.contains(&true) || deadline.is_some_and(|due| due <= now);
-        let patience = busy.then_some(std::time::Duration::ZERO);
+        let patience = busy.then_some(Duration::ZERO);
         let waited = match deadline {
             Some(deadline) if !busy => self.node.timer.wake_by(now, deadline),
             _ => Ok(()),

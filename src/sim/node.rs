@@ -125,6 +125,9 @@ impl Machine {
                     Input::Part(found) => replica.handle_found(now, found, &mut out),
                     Input::Found(_) | Input::Open(_) => {}
                 }
+                if let Some(parcel) = replica.due_parcel() {
+                    replica.take_over(now, parcel.open(&mut || {}), &mut out);
+                }
                 for output in out.drain() {
                     match output {
                         Output::Send { to, message } => effects.push(Effect::Send(to, message)),

@@ -7,10 +7,12 @@
 
 mod journal;
 mod keeper;
+mod opener;
 
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::event::Event as Readiness;
 use mio::{Registry, Waker};
@@ -21,12 +23,13 @@ use super::node::Node;
 use super::proposer::refuse_sync_fault;
 use super::turn::Turns;
 use super::{Ending, Flow, World};
-use crate::protocol::{Delivery, Outbox, Output, Process, Time};
+use crate::protocol::{Delivery, Instance, Outbox, Output, Process, Time};
 use crate::service::replica::{Event, Found, Options, Replica};
 use crate::service::{Place, StateMachine};
 use crate::storage::checkpoint::Owner;
 use journal::Journal;
 use keeper::{Keeper, News};
+use opener::Opener;
 
 /// Which service it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +106,7 @@ pub fn run_replica<S, T, D>(
     open: impl FnOnce(&Entrance<'_>) -> Result<D, Failure>,
 ) -> Result<(), Failure>
 where
-    S: StateMachine,
+    S: StateMachine + Send + 'static,
     T: Debug,
     D: Door<S, T>,
 {
@@ -136,6 +139,7 @@ where
         now,
     );
     let mut about = String::from("checkpoint=none");
+    let opener = Opener::new(Arc::clone(&node.waker));
     let waker = Arc::clone(&node.waker);
     let keeper = match directory {
         None => Keeper::in_memory(waker)?,
@@ -184,6 +188,9 @@ where
         service,
         door,
         keeper,
+        opener,
+        // From nothing it comes to where the others are.
+        guest_until: (replica.applied() == Instance::ZERO).then(|| now + GUEST),
         journal,
         checkpoints: 0,
         restored: 0,
@@ -195,12 +202,19 @@ where
     Turns::run(node, replica, house)
 }
 
+/// How long a replica that comes from nothing, or from another one's checkpoint, takes
+/// heed of the others. If it is not where they are by then, it needs all its time.
+const GUEST: Duration = Duration::from_secs(10);
+
 /// What is around a replica.
 #[derive(Debug)]
-struct House<D, F> {
+struct House<S: StateMachine, D> {
     service: Service,
     door: D,
-    keeper: Keeper<F>,
+    keeper: Keeper<S::Frozen>,
+    opener: Opener<S>,
+    /// Until when it comes to where the others are at the most; nothing when it is there.
+    guest_until: Option<Time>,
     journal: Option<Journal>,
     checkpoints: u64,
     restored: u64,
@@ -213,13 +227,12 @@ struct House<D, F> {
     answers: bool,
 }
 
-impl<D, F> House<D, F> {
+impl<S: StateMachine, D> House<S, D> {
     /// Takes the events in that are in the outbox already, ahead of the door's turn:
     /// what it shows of the state is then all that it was told. Events may always come
     /// ahead of messages.
-    fn tell<S, T>(&mut self, now: Time, out: &mut Outbox<Replica<S, T>>) -> Result<(), Failure>
+    fn tell<T>(&mut self, now: Time, out: &mut Outbox<Replica<S, T>>) -> Result<(), Failure>
     where
-        S: StateMachine<Frozen = F>,
         T: Debug,
         D: Door<S, T>,
         Self: World<Replica<S, T>>,
@@ -240,9 +253,9 @@ impl<D, F> House<D, F> {
     }
 }
 
-impl<S, T, D> World<Replica<S, T>> for House<D, S::Frozen>
+impl<S, T, D> World<Replica<S, T>> for House<S, D>
 where
-    S: StateMachine,
+    S: StateMachine + Send + 'static,
     T: Debug,
     D: Door<S, T>,
 {
@@ -273,6 +286,15 @@ where
                 News::Read(found) => replica.handle_found(now, found, out),
             }
         }
+        if let Some(parcel) = replica.due_parcel() {
+            self.opener.open(parcel);
+        }
+        if let Some(opened) = self.opener.opened() {
+            replica.take_over(now, opened, out);
+            self.guest_until = Some(now + GUEST);
+        }
+        let there = !replica.is_behind() && replica.applied() > Instance::ZERO;
+        self.guest_until.take_if(|until| there || *until <= now);
         if self.service.tells {
             self.tell(now, out)?;
         }
@@ -347,6 +369,10 @@ where
 
     fn sync(&mut self) -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn is_guest(&self) -> bool {
+        self.guest_until.is_some()
     }
 
     fn lookup(&mut self, lookup: Infallible) -> Result<Found, Failure> {

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::comparing::Finding;
-use super::transfer::{Fetching, Progress};
-use super::{Event, Found, Kept, Replica, Verdict, Wanted, content};
+use super::transfer::{Fetching, Progress, Transit};
+use super::{Event, Found, Kept, Replica, Verdict, Wanted};
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{
-    Address, Delivery, Instance, Message, Outbox, Payload, Process, ProcessId, Role, Time,
+    Address, Delivery, Instance, Message, Outbox, Payload, Process, ProcessId, Role, Sessions, Time,
 };
-use crate::service::{Damaged, Place, Reading, StateMachine};
+use crate::service::{Place, Reading, StateMachine};
 
 impl<S: StateMachine, T> Replica<S, T> {
     /// What a command weighs in the log beside its bytes, about.
@@ -198,7 +198,7 @@ impl<S: StateMachine, T> Replica<S, T> {
 
     /// The acceptors have forgotten what comes next.
     pub(super) fn fall_behind(&mut self, now: Time, instance: Instance, out: &mut Outbox<Self>) {
-        if self.fetching.is_none() {
+        if self.fetching.is_none() && self.parcel == Transit::None {
             self.fetching = Some(Fetching::new(now, instance, self.buffer));
             out.event(Event::Behind { instance });
         }
@@ -241,27 +241,13 @@ impl<S: StateMachine, T> Replica<S, T> {
             return self.ask_for_checkpoint(now, out);
         };
         self.fetching = None;
-        if through <= self.applied() {
-            return;
-        }
-        match self.install(now, &content) {
-            Ok(through) => {
-                let place = self.restored;
-                out.event(Event::Restored {
-                    through,
-                    place,
-                    content,
-                });
-            }
-            Err(damaged) => log::error!(
-                "the checkpoint through {through} from {from} cannot be used: {damaged}"
-            ),
+        if through > self.applied() {
+            self.parcel = Transit::Arrived(from, content);
         }
     }
 
-    /// Takes over the state of a checkpoint.
-    pub(super) fn install(&mut self, now: Time, content: &[u8]) -> Result<Instance, Damaged> {
-        let (through, sessions) = content::restore(&mut self.machine, &self.settings, content)?;
+    /// Goes on from the state of a checkpoint, which the machine has.
+    pub(super) fn go_on(&mut self, now: Time, through: Instance, sessions: Sessions) {
         // Own commands that are in there happened, and their replies are not.
         let session = self.client.session();
         let before = self.learner.sessions().progress(session);
@@ -284,7 +270,6 @@ impl<S: StateMachine, T> Replica<S, T> {
             self.client
                 .handle_message(now, self.me, message, &mut self.submitted);
         }
-        Ok(through)
     }
 
     /// Tells the acceptors how far the log is in a checkpoint: in the one before the

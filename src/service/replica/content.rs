@@ -7,9 +7,10 @@
 //!
 //! That the bytes are whole is the care of whoever keeps or sends them.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Instance, Sessions, Settings};
+use crate::protocol::{Instance, ProcessId, Sessions, Settings};
 use crate::service::{Damaged, Frozen, StateMachine};
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -67,6 +68,36 @@ fn apart(content: &[u8]) -> Result<(Head, &[u8], &[u8]), Damaged> {
     Ok((head, sessions, state))
 }
 
+/// A checkpoint as it came from another replica. To open it takes as long as the state
+/// is large, so another thread may, and rest meanwhile.
+#[derive(Debug)]
+pub struct Parcel<S> {
+    pub(super) from: ProcessId,
+    pub(super) content: Bytes,
+    pub(super) machine: S,
+    pub(super) settings: Settings,
+}
+
+/// What was in a parcel, for [`Replica::take_over`](super::Replica::take_over).
+#[derive(Debug)]
+pub struct Opened<S> {
+    pub(super) from: ProcessId,
+    pub(super) content: Bytes,
+    pub(super) state: Result<(Instance, Sessions, S), Damaged>,
+}
+
+impl<S: StateMachine> Parcel<S> {
+    /// Reads the state that is in it; calls `rest` now and then.
+    pub fn open(mut self, rest: &mut dyn FnMut()) -> Opened<S> {
+        let state = restore(&mut self.machine, &self.settings, &self.content, rest);
+        Opened {
+            from: self.from,
+            content: self.content,
+            state: state.map(|(through, sessions)| (through, sessions, self.machine)),
+        }
+    }
+}
+
 /// Takes the content of a checkpoint apart, and lets `machine` become its state.
 ///
 /// # Errors
@@ -76,10 +107,11 @@ pub(super) fn restore(
     machine: &mut impl StateMachine,
     settings: &Settings,
     content: &[u8],
+    rest: &mut dyn FnMut(),
 ) -> Result<(Instance, Sessions), Damaged> {
     let (head, sessions, state) = apart(content)?;
     let sessions =
         Sessions::decode(settings, sessions).ok_or(Damaged::Contradiction("its sessions"))?;
-    machine.restore(state)?;
+    machine.restore_gently(state, rest)?;
     Ok((head.through, sessions))
 }

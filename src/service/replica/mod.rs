@@ -50,10 +50,10 @@ use crate::protocol::{
 use answers::Answers;
 use changes::Changes;
 use comparing::Comparing;
-pub use content::{Snapshot, state_in};
+pub use content::{Opened, Parcel, Snapshot, state_in};
 use questions::{Need, Questions};
 use standing::Standing;
-use transfer::Fetching;
+use transfer::{Fetching, Transit};
 pub use transfer::{Kept, Wanted};
 
 /// A replica of a service. `T` is what the caller knows its commands by.
@@ -74,6 +74,7 @@ pub struct Replica<S: StateMachine, T> {
     comparing: Comparing,
     checkpoints: Checkpoints,
     fetching: Option<Fetching>,
+    parcel: Transit,
     /// The last place in the checkpoint that was taken over last.
     restored: Place,
     /// What the learner and the client want done; empty between calls.
@@ -220,6 +221,7 @@ impl<S: StateMachine, T> Replica<S, T> {
             comparing: Comparing::default(),
             checkpoints: Checkpoints::default(),
             fetching: None,
+            parcel: Transit::None,
             restored: Place::ZERO,
             learned: Outbox::new(),
             submitted: Outbox::new(),
@@ -233,7 +235,9 @@ impl<S: StateMachine, T> Replica<S, T> {
     ///
     /// When the content is none; then nothing has changed.
     pub fn recover(&mut self, now: Time, kept: Kept, content: &[u8]) -> Result<Instance, Damaged> {
-        let through = self.install(now, content)?;
+        let (machine, settings) = (&mut self.machine, &self.settings);
+        let (through, sessions) = content::restore(machine, settings, content, &mut || {})?;
+        self.go_on(now, through, sessions);
         self.checkpoints.kept = Some(kept);
         Ok(through)
     }
@@ -364,6 +368,52 @@ impl<S: StateMachine, T> Replica<S, T> {
             self.checkpoints.before = self.checkpoints.kept.map(|kept| kept.through);
             self.checkpoints.kept = Some(kept);
             self.checkpoints.tell_at = Some(now);
+        }
+    }
+
+    /// The checkpoint of another replica that has arrived, to be opened now; what was in
+    /// it is to be told with [`Replica::take_over`]. Until then this replica goes on as
+    /// it is.
+    pub fn due_parcel(&mut self) -> Option<Parcel<S>> {
+        match std::mem::replace(&mut self.parcel, Transit::Opening) {
+            Transit::Arrived(from, content) => Some(Parcel {
+                from,
+                content,
+                machine: self.machine.empty(),
+                settings: self.settings.clone(),
+            }),
+            other => {
+                self.parcel = other;
+                None
+            }
+        }
+    }
+
+    /// Goes on from the state that was in a parcel.
+    pub fn take_over(&mut self, now: Time, opened: Opened<S>, out: &mut Outbox<Self>) {
+        self.parcel = Transit::None;
+        let Opened {
+            from,
+            content,
+            state,
+        } = opened;
+        match state {
+            // An acceptor that was out of reach may have come back with the log.
+            Ok((through, ..)) if through <= self.applied() => {}
+            Ok((through, sessions, machine)) => {
+                self.machine = machine;
+                self.go_on(now, through, sessions);
+                let place = self.restored;
+                out.event(Event::Restored {
+                    through,
+                    place,
+                    content,
+                });
+                self.settle(now, out);
+            }
+            Err(damaged) => {
+                log::error!("the checkpoint from {from} cannot be used: {damaged}");
+            }
         }
     }
 

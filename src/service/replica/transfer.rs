@@ -65,6 +65,17 @@ pub(super) struct Fetching {
     most: usize,
 }
 
+/// A checkpoint on its way from the last piece to the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Transit {
+    /// There is none.
+    None,
+    /// All of it is here.
+    Arrived(ProcessId, Bytes),
+    /// The world is opening it.
+    Opening,
+}
+
 /// What became of a piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
