@@ -23,7 +23,7 @@
 //! Time is the monotonic clock, so nobody who sets the date can start an
 //! election. A suspended machine simply finds everything due when it wakes.
 
-use crate::protocol::{Outbox, Process, ProcessId, Time};
+use crate::protocol::{Outbox, Process, ProcessId, Role, Time};
 
 mod acceptor;
 mod blocks;
@@ -103,6 +103,11 @@ pub trait World<P: Process> {
     ///
     /// When the process must end.
     fn lookup(&mut self, lookup: P::Lookup) -> Result<P::Found, Failure>;
+
+    /// Whether the process should hear this group now, one of those of its role.
+    fn wants(&self, _role: &P, _group: Role) -> bool {
+        true
+    }
 
     /// A whole message of this process came in.
     fn heard(&mut self, _sender: ProcessId) {}

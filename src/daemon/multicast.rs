@@ -42,6 +42,7 @@ use crate::wire::Parts;
 #[derive(Debug)]
 pub struct Multicast {
     inlets: Vec<Inlet>,
+    interface: InterfaceIndexOrAddress,
     blocks: Blocks,
     /// How many datagrams the kernel takes in one call.
     longest: usize,
@@ -64,6 +65,15 @@ struct Inlet {
     rest: Range<usize>,
     size: usize,
     from: SocketAddrV4,
+    membership: Option<Membership>,
+}
+
+/// The group that a socket hears.
+#[derive(Debug)]
+struct Membership {
+    role: Role,
+    group: Ipv4Addr,
+    joined: bool,
 }
 
 /// What a socket had.
@@ -107,7 +117,8 @@ impl Multicast {
         for group in Self::groups(role) {
             let address = config.groups.of(*group);
             let what = format!("cannot listen to the {} group {address}", group.plural());
-            inlets.push(listen(config, address, interface, blocks.block()).map_err(refused(what))?);
+            let inlet = listen(config, *group, interface, blocks.block()).map_err(refused(what))?;
+            inlets.push(inlet);
         }
         let longest = segments::probe(interface.address);
         match longest {
@@ -116,6 +127,7 @@ impl Multicast {
         }
         Ok(Multicast {
             inlets,
+            interface: InterfaceIndexOrAddress::Index(interface.index),
             blocks,
             longest,
         })
@@ -124,6 +136,30 @@ impl Multicast {
     /// Says that so many bytes of what is received stay in memory, see [`Blocks::keep`].
     pub fn keep(&mut self, bytes: usize) {
         self.blocks.keep(bytes);
+    }
+
+    /// Joins the group of a role, or leaves it, if that is not done already: what
+    /// nobody wants costs a wake-up all the same. What waits in the socket stays.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel says; then nothing has changed.
+    pub fn hear(&mut self, role: Role, wanted: bool) -> io::Result<()> {
+        for inlet in &mut self.inlets {
+            if let Some(membership) = &mut inlet.membership
+                && membership.role == role
+                && membership.joined != wanted
+            {
+                let socket = SockRef::from(&inlet.socket);
+                calls::add(1);
+                match wanted {
+                    true => socket.join_multicast_v4_n(&membership.group, &self.interface)?,
+                    false => socket.leave_multicast_v4_n(&membership.group, &self.interface)?,
+                }
+                membership.joined = wanted;
+            }
+        }
+        Ok(())
     }
 
     /// How many sockets there are to receive from.
@@ -300,16 +336,23 @@ fn unicast(config: &Config, interface: &Interface, block: BytesMut) -> io::Resul
 /// A socket that hears one group.
 fn listen(
     config: &Config,
-    group: SocketAddrV4,
+    role: Role,
     interface: &Interface,
     block: BytesMut,
 ) -> io::Result<Inlet> {
+    let group = config.groups.of(role);
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&group.into())?;
     let index = InterfaceIndexOrAddress::Index(interface.index);
     socket.join_multicast_v4_n(group.ip(), &index)?;
-    Inlet::new(socket, config, block)
+    let mut inlet = Inlet::new(socket, config, block)?;
+    inlet.membership = Some(Membership {
+        role,
+        group: *group.ip(),
+        joined: true,
+    });
+    Ok(inlet)
 }
 
 impl Inlet {
@@ -329,6 +372,7 @@ impl Inlet {
             rest: 0..0,
             size: 0,
             from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            membership: None,
         })
     }
 
@@ -350,7 +394,7 @@ impl Inlet {
 }
 
 /// An error of the kernel's with what most likely lies behind it.
-fn explain(error: &io::Error) -> String {
+pub(super) fn explain(error: &io::Error) -> String {
     let hint = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EADDRINUSE) => {
             "another program holds this port without sharing it; choose another port"
@@ -425,6 +469,28 @@ mod tests {
         };
         assert_eq!(heard(&mut learner), ["client", "acceptor", "learner"]);
         assert_eq!(heard(&mut acceptor), ["acceptor"]);
+    }
+
+    #[test]
+    fn a_group_that_is_left_is_not_heard_until_it_is_joined_again() {
+        let config = config(200_000);
+        let mut proposer = open(&config, Role::Proposer);
+        let client = open(&config, Role::Client);
+        for wanted in [true, false, false, true] {
+            proposer.hear(Role::Learner, wanted).unwrap();
+            for role in [Role::Learner, Role::Proposer] {
+                client
+                    .send(role.name().as_bytes(), config.groups.of(role))
+                    .unwrap();
+            }
+            let mut heard: Vec<Bytes> =
+                drain(&mut proposer).into_iter().map(|(it, _)| it).collect();
+            heard.sort();
+            match wanted {
+                true => assert_eq!(heard, ["learner", "proposer"]),
+                false => assert_eq!(heard, ["proposer"]),
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::node::Node;
 use super::turn::Turns;
 use crate::protocol::proposer::{Event, Proposer};
-use crate::protocol::{Found, Instance, Lookup, Time};
+use crate::protocol::{Found, Instance, Lookup, Role, Time};
 
 /// Runs a proposer until it is told to end.
 ///
@@ -67,6 +67,10 @@ impl World<Proposer> for Counters {
 
     fn lookup(&mut self, lookup: Lookup) -> Result<Found, Failure> {
         Err(no_disk("proposer", &lookup))
+    }
+
+    fn wants(&self, proposer: &Proposer, group: Role) -> bool {
+        group != Role::Learner || proposer.counts_votes()
     }
 
     fn facts(&self, _: &Proposer) -> Vec<(&'static str, u64)> {

@@ -12,7 +12,7 @@ use super::calls;
 use super::command::say;
 use super::failure::Failure;
 use super::faults::Fate;
-use super::multicast::Received;
+use super::multicast::{self, Multicast, Received};
 use super::node::Node;
 use super::notice::Notices;
 use super::peers::Peers;
@@ -151,6 +151,7 @@ where
         let flow = self.world.begin(now, &mut self.role, &mut self.out)?;
         self.role.finish_turn(now, &mut self.out);
         self.carry_out(now)?;
+        self.listen(now);
         if guest {
             self.rest(now);
         }
@@ -163,6 +164,23 @@ where
         let worked = self.node.clock.now().since(began);
         if worked >= Self::LONG {
             std::thread::sleep(worked.min(Self::LONGEST_REST));
+        }
+    }
+
+    /// Joins the groups that are of use now, and leaves the others.
+    fn listen(&mut self, now: Time) {
+        for &group in Multicast::groups(self.node.me.role) {
+            let wanted = self.world.wants(&self.role, group);
+            if let Err(error) = self.node.sockets.hear(group, wanted) {
+                let address = self.node.config.groups.of(group);
+                self.notices.warn(now, "membership", || {
+                    format!(
+                        "cannot join or leave the {} group {address}: {}; trying again",
+                        group.plural(),
+                        multicast::explain(&error)
+                    )
+                });
+            }
         }
     }
 

@@ -55,6 +55,10 @@ pub struct Client {
     in_flight: u64,
     /// The leader that granted the credit.
     leader: Option<ProcessId>,
+    /// Whether submissions go to it alone.
+    direct: bool,
+    /// When all proposers were last sent a submission.
+    shown: Option<Time>,
     round_trip: RoundTrip,
     /// When something was last sent again.
     resent: Option<Time>,
@@ -116,6 +120,10 @@ impl Client {
     /// Datagrams sent again for one complaint of the leader.
     const MAX_REFILL: usize = 16;
 
+    /// How often other proposers than the leader are sent a submission: it tells
+    /// them who is there, and how much of it is delivered.
+    const SHOWING: Duration = Duration::from_secs(1);
+
     /// How often the wait for an acknowledgement doubles while there is silence.
     const MAX_DOUBLINGS: u32 = 3;
 
@@ -146,6 +154,8 @@ impl Client {
             window: Self::FIRST_CREDIT,
             in_flight: 0,
             leader: None,
+            direct: false,
+            shown: None,
             round_trip: RoundTrip::new(settings.repropose.0),
             resent: None,
             paced_until: now,
@@ -227,7 +237,7 @@ impl Client {
             let cost = Settings::buffer_cost(run.items.len() + Settings::HEADROOM);
             self.in_flight += cost;
             out.send(
-                Address::Group(Role::Proposer),
+                self.destination(now),
                 Message::Submit {
                     acknowledged: self.acknowledged,
                     run: run.clone(),
@@ -246,6 +256,21 @@ impl Client {
             }
             if self.retransmit_at.is_none() {
                 self.arm(now);
+            }
+        }
+    }
+
+    /// Where a submission goes: to the leader alone while it is heard, for others
+    /// would take it in for nothing; to all proposers where none is, and now and then.
+    fn destination(&mut self, now: Time) -> Address {
+        let lately = |shown| now.since(shown) < Self::SHOWING;
+        match self.leader {
+            Some(leader) if self.direct && self.shown.is_some_and(lately) => {
+                Address::Process(leader)
+            }
+            _ => {
+                self.shown = Some(now);
+                Address::Group(Role::Proposer)
             }
         }
     }
@@ -283,6 +308,7 @@ impl Client {
     /// Sends a chunk again.
     fn resend(&mut self, index: usize, now: Time, out: &mut Outbox<Self>) {
         let acknowledged = self.acknowledged;
+        let to = self.destination(now);
         let chunk = &mut self.chunks[index];
         chunk.sent = now;
         chunk.again = true;
@@ -292,11 +318,23 @@ impl Client {
             self.next += u64::from(chunk.run.count);
         }
         let run = chunk.run.clone();
-        out.send(
-            Address::Group(Role::Proposer),
-            Message::Submit { acknowledged, run },
-        );
+        out.send(to, Message::Submit { acknowledged, run });
         out.event(Event::Retransmitted);
+    }
+
+    /// Sends everything under way again, as far as the window reaches.
+    fn resend_all(&mut self, now: Time, out: &mut Outbox<Self>) {
+        let mut bytes = 0;
+        for index in 0..self.chunks.len() {
+            bytes += self.chunks[index].cost;
+            if index > 0 && bytes > self.window {
+                break;
+            }
+            self.resend(index, now, out);
+        }
+        if !self.chunks.is_empty() {
+            self.arm(now);
+        }
     }
 
     /// Sends again what the leader says it lacks, but not what is under way to it.
@@ -467,7 +505,8 @@ impl Process for Client {
                     false => self.window.min(credit),
                 };
                 self.credit = credit;
-                // A new leader may lack what the old one took with it.
+                self.direct = true;
+                // A new leader lacks what only the old one was sent.
                 if self.leader != Some(from) {
                     self.leader = Some(from);
                     self.silence = 0;
@@ -476,10 +515,7 @@ impl Process for Client {
                         self.in_flight = 0;
                         self.retransmit_at = None;
                     }
-                    if !self.chunks.is_empty() && self.chunks[0].sent < now {
-                        self.resend(0, now, out);
-                        self.arm(now);
-                    }
+                    self.resend_all(now, out);
                 }
             }
             (Role::Proposer, Message::Missing { session, gaps }) if session == self.session => {
@@ -497,6 +533,7 @@ impl Process for Client {
             // Either the way there or the way back lost something: send the
             // oldest again, and ask, which a mere repetition would not do.
             self.silence += 1;
+            self.direct = false;
             // Where the credit is less than a datagram, one is under way all the same.
             self.window = (self.window / 2).max(self.chunks[0].cost).min(self.credit);
             if !mutant(Mutant::SubmittedOnce) {

@@ -480,6 +480,16 @@ impl Node {
         self.state == State::Running
     }
 
+    /// Whether what is sent to the group of `role` reaches its sockets now: a
+    /// proposer that counts no votes leaves the group where they are cast.
+    pub fn hears(&self, role: Role) -> bool {
+        let wanted = match &self.machine {
+            Machine::Proposer(proposer) => role != Role::Learner || proposer.counts_votes(),
+            _ => true,
+        };
+        wanted && Socket::is_joined(role, self.me.role)
+    }
+
     /// Whether it may start again once it is dead: a client has no past to go
     /// on from, and an acceptor that forgot must not vote.
     pub fn may_restart(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The proposer: collects values, and orders them while it leads.
 //!
-//! It is one of three things. As a *follower* it collects submissions and listens
+//! It is one of three things. As a *follower* it learns who submits and listens
 //! for the leader ([`election`]). After silence it becomes a *candidate*: it asks
 //! the acceptors for a ballot of its own and for what they voted for ([`recovery`]).
 //! With a quorum's promise it is the *leader*: it proposes again what it found,
@@ -169,6 +169,11 @@ impl Proposer {
             Stage::Leader(leader) => leader.open(),
             _ => 0,
         }
+    }
+
+    /// Whether votes are of use to it. A follower need not hear them.
+    pub fn counts_votes(&self) -> bool {
+        !matches!(self.stage, Stage::Follower)
     }
 
     /// The ballot in which it leads or asks to lead.

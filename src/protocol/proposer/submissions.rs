@@ -1,7 +1,8 @@
 //! What clients want ordered: runs that wait for their turn.
 //!
-//! Every proposer collects submissions, so that one that becomes leader has them
-//! at hand. The leader takes each session's runs in the order of their numbers,
+//! Clients send to the leader alone while they hear it. Every proposer collects what
+//! it is sent all the same, so that one that becomes leader knows who is there, and
+//! each client sends it the rest. The leader takes each session's runs in the order of their numbers,
 //! without gaps, beginning behind what the client knows to be delivered. A run may
 //! be proposed more than once over time; the sessions in the learners see to it
 //! that it is delivered once.

@@ -134,7 +134,7 @@ impl Cluster {
         self.show(|| Sight::of(who, message));
         let receivers: Vec<usize> = match (group, port) {
             (Some(role), _) => (0..self.nodes.len())
-                .filter(|&other| Socket::is_joined(role, self.nodes[other].me.role))
+                .filter(|&other| self.nodes[other].hears(role))
                 .collect(),
             (None, Some(port)) => self.ports.get(&port).copied().into_iter().collect(),
             (None, None) => Vec::new(),
