@@ -1,12 +1,12 @@
 //! The client: numbers its values, keeps a window of them in flight, and sends
 //! each again until a learner says that it was delivered.
 //!
-//! What flows: [`Client::submit`] cuts a value into items of at most a datagram
-//! and queues them. Whenever there is room, the oldest items become a *chunk*,
-//! one datagram's worth, which stays until it is acknowledged and is always sent
+//! What flows: [`Client::submit`] queues a value. Whenever there is room, the oldest
+//! values, or pieces of them, become a *chunk*, one datagram's worth, which stays until it is acknowledged and is always sent
 //! again as it was cut. The room is a window over the receivers' socket buffers:
 //! the leader grants it ([`Message::Credit`]), loss halves it, success restores it.
 
+mod backlog;
 mod embedded;
 mod measures;
 mod round_trip;
@@ -14,7 +14,7 @@ mod round_trip;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::jitter::Jitter;
 use super::message::{Address, Found, Lookup, Message, ProcessId, Progress, Role};
@@ -23,7 +23,8 @@ use super::outbox::{Outbox, Process};
 use super::session::Sessions;
 use super::settings::Settings;
 use super::time::Time;
-use super::value::{Instance, Item, Payload, Run, Session};
+use super::value::{Instance, Payload, Run, Session};
+use backlog::Backlog;
 use round_trip::RoundTrip;
 
 /// A client.
@@ -38,13 +39,10 @@ pub struct Client {
     position: Instance,
     /// `position` when the session last was acknowledged anything.
     renewed: Instance,
-    /// Items not sent yet.
-    backlog: VecDeque<Queued>,
-    backlog_bytes: usize,
+    /// What was not sent yet.
+    backlog: Backlog,
     /// Sent and not acknowledged, in order.
     chunks: VecDeque<Chunk>,
-    /// The last item sent was a piece, and the next one continues its value.
-    midway: bool,
     /// The number of the next item to be sent.
     next: u64,
     acknowledged: u64,
@@ -87,13 +85,6 @@ pub enum Event {
     },
     /// A datagram was sent again.
     Retransmitted,
-}
-
-#[derive(Clone, Debug)]
-struct Queued {
-    continues: bool,
-    bytes: Bytes,
-    submitted: Time,
 }
 
 #[derive(Clone, Debug)]
@@ -144,10 +135,8 @@ impl Client {
             birth: None,
             position: Instance::ZERO,
             renewed: Instance::ZERO,
-            backlog: VecDeque::new(),
-            backlog_bytes: 0,
+            backlog: Backlog::default(),
             chunks: VecDeque::new(),
-            midway: false,
             next: 1,
             acknowledged: 0,
             credit: Self::FIRST_CREDIT,
@@ -173,25 +162,12 @@ impl Client {
     /// When the value is larger than [`Client::MAX_VALUE`].
     pub fn submit(&mut self, now: Time, value: Bytes) {
         assert!(value.len() <= Self::MAX_VALUE, "value over the limit");
-        let piece = self.settings.run_limit() - Item::OVERHEAD;
-        let mut rest = value;
-        loop {
-            let bytes = rest.split_to(rest.len().min(piece));
-            self.backlog_bytes += bytes.len() + Item::OVERHEAD;
-            self.backlog.push_back(Queued {
-                continues: !rest.is_empty() && !mutant(Mutant::PieceEndsValue),
-                bytes,
-                submitted: now,
-            });
-            if rest.is_empty() {
-                return;
-            }
-        }
+        self.backlog.push(value, now);
     }
 
     /// Whether the client wants more values. Without heed to it, they pile up.
     pub fn wants_more(&self) -> bool {
-        self.backlog_bytes < Self::BACKLOG
+        self.backlog.bytes() < Self::BACKLOG
     }
 
     /// Whether all that was submitted is acknowledged.
@@ -207,33 +183,18 @@ impl Client {
         let Some(birth) = self.birth else {
             return;
         };
-        while !self.backlog.is_empty()
-            && now >= self.paced_until
+        while now >= self.paced_until
             && (self.in_flight == 0 || self.in_flight < self.window)
+            && let Some(load) = self.backlog.take(self.settings.run_limit())
         {
-            let mut items = BytesMut::new();
-            let mut count = 0;
-            let mut values = 0;
-            let submitted = self.backlog[0].submitted;
-            while let Some(item) = self.backlog.front()
-                && (count == 0
-                    || items.len() + item.bytes.len() + Item::OVERHEAD <= self.settings.run_limit())
-            {
-                Item::encode(item.continues, &item.bytes, &mut items);
-                count += 1;
-                values += u64::from(!item.continues);
-                self.midway = item.continues;
-                self.backlog_bytes -= item.bytes.len() + Item::OVERHEAD;
-                self.backlog.pop_front();
-            }
             let run = Run {
                 session: self.session,
                 birth,
                 first: self.next,
-                count,
-                items: Payload::new(items.freeze()),
+                count: load.count,
+                items: Payload::new(load.items),
             };
-            self.next += u64::from(count);
+            self.next += u64::from(load.count);
             let cost = Settings::buffer_cost(run.items.len() + Settings::HEADROOM);
             self.in_flight += cost;
             out.send(
@@ -245,8 +206,8 @@ impl Client {
             );
             self.chunks.push_back(Chunk {
                 run,
-                values,
-                submitted,
+                values: load.values,
+                submitted: load.submitted,
                 sent: now,
                 cost,
                 again: false,
@@ -280,7 +241,7 @@ impl Client {
     fn renew_if_old(&mut self) {
         let idle = self.position.0.saturating_sub(self.renewed.0);
         // The pieces of one value belong to one session.
-        if self.next > 1 && !self.midway && idle > self.settings.lifetime / 2 {
+        if self.next > 1 && !self.backlog.is_midway() && idle > self.settings.lifetime / 2 {
             self.begin_session();
         }
         if self.next == 1 {
@@ -427,18 +388,12 @@ impl Client {
     /// The log refused this session: what was sent and not acknowledged may be
     /// delivered or not, and the rest goes on under a new name.
     fn give_up(&mut self, out: &mut Outbox<Self>) {
-        let mut lost = self.chunks.iter().map(|chunk| chunk.values).sum();
-        if self.midway {
+        let mut lost: u64 = self.chunks.iter().map(|chunk| chunk.values).sum();
+        if self.backlog.is_midway() {
             // The pieces sent are gone with the session. The others would make a
             // value of their own, which nobody submitted.
             lost += 1;
-            while let Some(rest) = self.backlog.pop_front() {
-                self.backlog_bytes -= rest.bytes.len() + Item::OVERHEAD;
-                if !rest.continues {
-                    break;
-                }
-            }
-            self.midway = false;
+            self.backlog.drop_rest();
         }
         log::debug!("session {} was evicted", self.session);
         self.chunks.clear();

@@ -1,7 +1,7 @@
 //! A client inside of a replica, which asks it how far it is.
 
 use super::Client;
-use crate::protocol::{Item, Session};
+use crate::protocol::Session;
 
 impl Client {
     /// The session that values are sent under now.
@@ -12,7 +12,7 @@ impl Client {
     /// How many values were sent, in whole or in part, and are not acknowledged.
     pub fn sent(&self) -> u64 {
         let whole: u64 = self.chunks.iter().map(|chunk| chunk.values).sum();
-        whole + u64::from(self.midway)
+        whole + u64::from(self.backlog.is_midway())
     }
 
     /// How many of the values sent end at or below this number of the session.
@@ -28,12 +28,6 @@ impl Client {
     /// Takes back the values of which nothing was sent yet: it is as if they had
     /// never been submitted.
     pub fn withdraw(&mut self) {
-        let begun = match self.midway {
-            true => self.backlog.iter().position(|item| !item.continues),
-            false => None,
-        };
-        self.backlog.truncate(begun.map_or(0, |end| end + 1));
-        let left = self.backlog.iter();
-        self.backlog_bytes = left.map(|item| item.bytes.len() + Item::OVERHEAD).sum();
+        self.backlog.drop_unsent();
     }
 }

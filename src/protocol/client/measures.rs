@@ -8,16 +8,12 @@ impl Client {
     /// How much it holds, beside how much it may, if it was given values only
     /// while it wanted more.
     pub fn measures(&self) -> Vec<Measure> {
-        let waiting = |bytes: usize| bytes + Item::OVERHEAD;
-        let backlog = self.backlog.iter().map(|item| waiting(item.bytes.len()));
         let in_flight: u64 = self.chunks.iter().map(|chunk| chunk.cost).sum();
-        // The pieces of the last value weigh a little more than its bytes.
-        let value = Self::MAX_VALUE + Self::MAX_VALUE / 64;
         vec![
             Measure::miscount(
                 "bytes to be sent, miscounted",
-                self.backlog_bytes,
-                backlog.sum(),
+                self.backlog.bytes(),
+                self.backlog.count_bytes(),
             ),
             Measure::miscount(
                 "bytes in flight, miscounted",
@@ -26,8 +22,8 @@ impl Client {
             ),
             Measure::new(
                 "bytes to be sent",
-                self.backlog_bytes,
-                Self::BACKLOG + value,
+                self.backlog.bytes(),
+                Self::BACKLOG + Self::MAX_VALUE + Item::OVERHEAD,
             ),
         ]
     }
