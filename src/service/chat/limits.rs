@@ -66,6 +66,10 @@ impl Limits {
     /// Sessions in all.
     pub const SESSIONS: usize = 20_000;
 
+    /// Sessions with one account or one secret that are looked through for who had
+    /// another nick.
+    pub const NAMESAKES: usize = 16;
+
     /// Messages that a channel remembers.
     pub const MESSAGES: usize = 1_000;
 

@@ -24,6 +24,7 @@ use super::limits::Limits;
 use super::name::{fold, is_account, is_nick, line, part, shown};
 use super::ring::{At, Ring};
 use super::session::{Card, Presence, Session};
+use super::sessions::WayBack;
 use super::turn::Turn;
 use crate::service::Place;
 
@@ -221,6 +222,10 @@ impl Chat {
                 return Ok(holder);
             }
         }
+        let renamed = opening.seen.and_then(|seen| self.renamed(opening, seen));
+        if renamed.is_some() {
+            return Ok(renamed);
+        }
         let waits = account
             .as_deref()
             .and_then(|account| self.sessions.waiting_with_account(account));
@@ -238,6 +243,29 @@ impl Chat {
             true => Ok(None),
             false => Err(Refusal::Full),
         }
+    }
+
+    /// The session of somebody who goes on behind a place and is called otherwise since
+    /// then, which they have not seen: it had their nick, and they have a way back to
+    /// it. It is told by what it remembers, so where that has gone there is none.
+    fn renamed(&self, opening: &Opening, seen: Place) -> Option<SessionId> {
+        let nick = fold(&opening.nick);
+        let behind = At::first(Place(seen.0.saturating_add(1)));
+        let end = At::last(Place(u64::MAX));
+        let was_called = |id: &SessionId| {
+            let session = self.sessions.find(*id);
+            let events = session
+                .into_iter()
+                .flat_map(|it| it.inbox.range(behind, end));
+            let mut events = events.map(|kept| &kept.event.effect);
+            events.any(|effect| match effect {
+                Effect::Renamed { who, .. } => who.session == *id && fold(&who.nick) == nick,
+                _ => false,
+            })
+        };
+        WayBack::all(opening.account.as_deref(), opening.token)
+            .flat_map(|way| self.sessions.by_way_back(way).take(Limits::NAMESAKES))
+            .find(was_called)
     }
 
     /// Somebody begins a session.

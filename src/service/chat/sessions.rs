@@ -11,6 +11,23 @@ use super::name::fold;
 use super::session::{Presence, Session};
 use crate::service::Place;
 
+/// By what somebody can come back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WayBack {
+    /// The folded name of an account.
+    Account(String),
+    /// The digest of a secret.
+    Token([u8; 32]),
+}
+
+impl WayBack {
+    /// The ways that somebody has.
+    pub fn all(account: Option<&str>, token: Option<[u8; 32]>) -> impl Iterator<Item = WayBack> {
+        let account = account.map(|account| WayBack::Account(fold(account)));
+        account.into_iter().chain(token.map(WayBack::Token))
+    }
+}
+
 /// All sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sessions {
@@ -22,6 +39,8 @@ pub(super) struct Sessions {
     waiting: BTreeSet<(u64, SessionId)>,
     /// Those of them with an account, by it and by when they went.
     by_account: BTreeSet<(String, Place, SessionId)>,
+    /// All of them, by the ways back to them.
+    keys: BTreeSet<(WayBack, SessionId)>,
     invisible: usize,
     /// How many are attached to each gateway; none to those that are not here.
     attached: BTreeMap<u16, usize>,
@@ -63,6 +82,14 @@ impl Sessions {
         );
         let (_, _, id) = self.by_account.range(ends.0..=ends.1).next_back()?;
         Some(*id)
+    }
+
+    /// Those to whom there is this way back, the latest first.
+    pub fn by_way_back(&self, way: WayBack) -> impl Iterator<Item = SessionId> {
+        let first = (way.clone(), SessionId(Place::ZERO));
+        let last = (way, SessionId(Place(u64::MAX)));
+        let found = self.keys.range(first..=last);
+        found.rev().map(|(_, id)| *id)
     }
 
     /// The first for whom nobody waits any more.
@@ -157,6 +184,9 @@ impl Sessions {
     fn index(&mut self, session: &Session) {
         let id = session.id();
         self.nicks.insert(fold(session.nick()), id);
+        for way in WayBack::all(session.account(), session.card.token) {
+            self.keys.insert((way, id));
+        }
         self.invisible += usize::from(session.invisible());
         match session.card.presence {
             Presence::Here { seat, .. } => {
@@ -177,6 +207,9 @@ impl Sessions {
     fn forget(&mut self, session: &Session) {
         let id = session.id();
         self.nicks.remove(&fold(session.nick()));
+        for way in WayBack::all(session.account(), session.card.token) {
+            self.keys.remove(&(way, id));
+        }
         self.invisible -= usize::from(session.invisible());
         match session.card.presence {
             Presence::Here { seat, .. } => {

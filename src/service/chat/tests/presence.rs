@@ -363,3 +363,48 @@ fn what_is_no_command_changes_nothing_but_the_digest() {
     );
     assert_ne!(rig.chat.digest(), before);
 }
+
+#[test]
+fn who_goes_on_is_found_under_the_nick_that_they_have_by_now() {
+    let mut rig = Rig::new();
+    let ann = rig.open(with_token("ann"));
+    let seen = rig.place;
+    let on = |nick: &str, seen| Opening {
+        seen: Some(seen),
+        ..with_token(nick)
+    };
+    for nick in ["bea", "cat"] {
+        rig.act(ann, None, Deed::Nick(nick.into()));
+    }
+    // Others with that secret, or that nick, are not her.
+    rig.open(with_token("dan"));
+    let [other] = rig.people(["ann"]);
+    for nick in ["ann", "BEA", "cat"] {
+        rig.lose(ann);
+        assert_eq!(
+            come(&mut rig, on(nick, seen)),
+            format!("cat opened behind {seen}, 0 done"),
+            "as {nick}"
+        );
+    }
+    let another = Opening {
+        token: Some([9; 32]),
+        ..on("ann", seen)
+    };
+    assert_eq!(come(&mut rig, another), "ann not: NickInUse ann");
+    // Who has seen it, or does not go on, means who is called so.
+    let now = rig.place;
+    assert_eq!(come(&mut rig, on("ann", now)), "ann not: NickInUse ann");
+    assert_eq!(come(&mut rig, with_token("bea")), "bea opened");
+    assert!(rig.chat.session(other).is_some());
+    // An account is a way back, too, while a connection is still there.
+    let eve = rig.open(with_account("eve", "eve"));
+    let seen = rig.place;
+    rig.act(eve, None, Deed::Nick("fay".into()));
+    let on = Opening {
+        seen: Some(seen),
+        ..with_account("eve", "EVE")
+    };
+    let told = come(&mut rig, on);
+    assert!(told.starts_with("fay opened in place of "), "{told}");
+}
