@@ -312,16 +312,29 @@ pub fn welcome(chat: &Chat, client: &mut Client, roster: &Roster, tags: &str) {
         client.tell_tagged(tags, &Numeric::new(333, set, ""));
     }
     match roster.members.is_empty() {
-        false => names(client, roster, tags, |_| true),
+        false => list(client, roster, tags, |_| true),
         true => {
             let whole = chat.roster(&roster.channel);
-            names(client, whole.as_ref().unwrap_or(roster), tags, |_| true);
+            // Another time it will be another list.
+            let tags = tags.replacen('@', "@paxcast/now;", 1);
+            list(client, whole.as_ref().unwrap_or(roster), &tags, |_| true);
         }
     }
+    end_list(client, roster, tags);
 }
 
 /// Tells who is in a channel, of those that may be shown, as far as there is room.
-pub fn names(client: &mut Client, roster: &Roster, tags: &str, shown: impl Fn(SessionId) -> bool) {
+pub fn names(client: &mut Client, roster: &Roster, shown: impl Fn(SessionId) -> bool) {
+    list(client, roster, "", shown);
+    end_list(client, roster, "");
+}
+
+fn end_list(client: &mut Client, roster: &Roster, tags: &str) {
+    let end = Numeric::new(366, &roster.channel, "End of NAMES list");
+    client.tell_tagged(tags, &end);
+}
+
+fn list(client: &mut Client, roster: &Roster, tags: &str, shown: impl Fn(SessionId) -> bool) {
     /// Bytes of a line with nicks.
     const ROOM: usize = 500;
     let sign = if roster.secret { '@' } else { '=' };
@@ -348,8 +361,4 @@ pub fn names(client: &mut Client, roster: &Roster, tags: &str, shown: impl Fn(Se
     if !line.is_empty() {
         client.tell_tagged(tags, &Numeric::new(353, &middle, line));
     }
-    client.tell_tagged(
-        tags,
-        &Numeric::new(366, &roster.channel, "End of NAMES list"),
-    );
 }

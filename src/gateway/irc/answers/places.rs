@@ -58,7 +58,7 @@ fn members_of(asking: &mut Asking<'_>, channel: &Channel) {
         return;
     };
     let inside = channel.member(asking.session).is_some();
-    showing::names(asking.client, &roster, "", |session| {
+    showing::names(asking.client, &roster, |session| {
         inside || chat.session(session).is_none_or(|who| !who.invisible())
     });
 }

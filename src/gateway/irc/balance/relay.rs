@@ -39,6 +39,8 @@ pub struct Relay {
     asked: bool,
     /// The client was told that it waits.
     held: bool,
+    /// The nick by which the gateway greeted who came back.
+    greeted: Option<String>,
     /// What is said behind them, for good.
     farewell: Option<String>,
     /// What was shown last.
@@ -105,6 +107,7 @@ impl Relay {
             pending: VecDeque::new(),
             asked: false,
             held: false,
+            greeted: None,
             farewell: None,
             shown: Shown::default(),
             known: Shown::default(),
@@ -324,7 +327,10 @@ impl Relay {
                 }
                 self.resume(gateway);
             }
-            "PAXOS" if is(word(0), "GAP") => self.known.lines = usize::MAX,
+            "PAXOS" if is(word(0), "GAP") => {
+                self.known.lines = usize::MAX;
+                self.follow(client);
+            }
             "PAXOS" if is(word(0), "AT") => self.arrive(word(1)),
             "PAXOS" if is(word(0), "FRESH") => {
                 say(
@@ -347,6 +353,9 @@ impl Relay {
             }
             "432" | "433" | "437" | "451" | "465" if self.phase == Phase::Returning => {
                 return self.turn_away(line.command, client);
+            }
+            "001" if self.phase == Phase::Returning => {
+                self.greeted = Some(word(0).to_owned());
             }
             // What comes now is known from the first time.
             _ if self.phase == Phase::Returning => {}
@@ -385,6 +394,14 @@ impl Relay {
         }
         if let Some(farewell) = self.farewell.take() {
             self.leave(&farewell, gateway);
+        }
+    }
+
+    /// The client has another nick, and will not be shown since when.
+    fn follow(&mut self, client: &mut String) {
+        if let Some(nick) = self.greeted.take().filter(|nick| *nick != self.nick) {
+            say(client, &format!(":{} NICK :{nick}", self.nick));
+            self.nick = nick;
         }
     }
 
@@ -436,14 +453,18 @@ impl Relay {
             if place < self.known.place {
                 return;
             }
+            // There may be another number of these when they are shown again; a line
+            // that is counted is behind them.
+            let counts = usize::from(line.tag("paxcast/now").is_none());
             if place == self.known.place && self.known.lines > 0 {
-                self.known.lines -= 1;
+                self.known.lines -= counts;
                 return;
             }
-            match place == self.shown.place {
-                true => self.shown.lines += 1,
-                false => self.shown = Shown { place, lines: 1 },
-            }
+            let lines = match place == self.shown.place {
+                true => self.shown.lines + counts,
+                false => counts,
+            };
+            self.shown = Shown { place, lines };
         }
         match line.command {
             "PING" => self.asked = true,

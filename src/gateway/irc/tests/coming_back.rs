@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rig::{Client, Rig};
+use crate::service::chat::limits::Limits;
 
 const SESSION: &str = "CAP REQ :paxcast/session";
 
@@ -200,4 +201,47 @@ fn what_was_sent_to_a_client_that_fell_silent_is_shown_again() {
         [":b!b@127.0.0.1 PRIVMSG #x :into the void"],
         "{heard:?}"
     );
+}
+
+#[test]
+fn a_nick_that_changed_while_its_gateway_went_is_found() {
+    let mut rig = Rig::new(2);
+    let mut a = rig.user(0, "a", &[SESSION, "PASS hush"]);
+    let welcome = rig.heard(&mut a);
+    let at = welcome[0].rsplit(' ').next().expect("PAXOS AT");
+    a.send("@paxcast/number=1 NICK b");
+    rig.until(&mut a, "PAXOS DONE 1");
+    // None of that reached it.
+    let mut a = rig.connect(1);
+    for line in [SESSION, "PASS hush", "NICK a", "USER a 0 * :a"] {
+        a.send(line);
+    }
+    a.send(&format!("PAXOS SEEN {at}"));
+    a.send("CAP END");
+    rig.until(&mut a, "PAXOS RESUMED 1");
+    let heard = rig.heard(&mut a);
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(heard[0].ends_with(" :a!a@127.0.0.1 NICK :b"), "{heard:?}");
+}
+
+#[test]
+fn names_of_large_channels_say_that_they_are_of_now() {
+    let mut rig = Rig::new(1);
+    let mut a = rig.user(0, "a", &[SESSION]);
+    rig.heard(&mut a);
+    rig.bots(Limits::ROSTER - 1, "#x");
+    let names = |heard: &[String]| -> Vec<bool> {
+        let tagged = |line: &&String| line.contains(" 353 ") || line.contains(" 366 ");
+        let lines = heard.iter().filter(tagged);
+        lines.map(|line| line.contains("paxcast/now")).collect()
+    };
+    a.send("JOIN #x");
+    let told = names(&rig.heard(&mut a));
+    assert!(told.len() > 2 && !told.contains(&true), "{told:?}");
+    rig.bots(2, "#x");
+    a.send("PART #x");
+    a.send("JOIN #x");
+    let told = names(&rig.heard(&mut a));
+    let (end, list) = told.split_last().expect("an end");
+    assert!(!end && list.len() > 1 && !list.contains(&false), "{told:?}");
 }

@@ -15,7 +15,7 @@ use crate::gateway::irc::log::{Log, Ticket};
 use crate::gateway::irc::{Flood, Front, Settings};
 use crate::protocol::Time;
 use crate::service::chat::Chat;
-use crate::service::chat::command::Stamped;
+use crate::service::chat::command::{Command, Deed, Gateway, Opening, SessionId, Stamped};
 use crate::service::replica::Verdict;
 use crate::service::{Place, StateMachine};
 
@@ -219,16 +219,59 @@ impl Rig {
                 self.log.answers[index].extend(ticket.map(|ticket| (ticket, verdict)));
                 continue;
             }
-            let mut bytes = Vec::new();
-            command.encode_into(&mut bytes);
-            let mut reply = Vec::new();
-            self.log.place = self.log.place.next();
-            self.log.chat.apply(self.log.place, &bytes, &mut reply);
-            for front in &mut self.fronts {
-                front.applied(self.log.place, &reply);
-            }
+            self.place(&command);
             let answer = ticket.map(|ticket| (ticket, Verdict::Reply));
             self.log.answers[index].extend(answer);
+        }
+    }
+
+    /// Lets so many come in at a gateway that is not here, into a channel.
+    pub fn bots(&mut self, count: usize, channel: &str) {
+        let gateway = Gateway { id: 99, run: 1 };
+        for _ in 0..count {
+            let connection = self.log.place.0;
+            let opening = Command::Open(Opening {
+                connection,
+                nick: format!("bot{connection}"),
+                user: "bot".into(),
+                host: "host".into(),
+                real: "a bot".into(),
+                account: None,
+                token: None,
+                seen: None,
+            });
+            let session = SessionId(self.apply(gateway, opening));
+            let deed = Deed::Join(vec![(channel.to_owned(), None)]);
+            let join = Command::Act {
+                session,
+                connection,
+                number: None,
+                deed,
+            };
+            self.apply(gateway, join);
+        }
+    }
+
+    /// A command gets its place.
+    fn apply(&mut self, gateway: Gateway, command: Command) -> Place {
+        let stamped = Stamped {
+            stamp: self.wall,
+            gateway,
+            command,
+        };
+        self.place(&stamped);
+        self.log.place
+    }
+
+    /// Gives a command the next place, and tells everybody.
+    fn place(&mut self, command: &Stamped) {
+        let mut bytes = Vec::new();
+        command.encode_into(&mut bytes);
+        let mut reply = Vec::new();
+        self.log.place = self.log.place.next();
+        self.log.chat.apply(self.log.place, &bytes, &mut reply);
+        for front in &mut self.fronts {
+            front.applied(self.log.place, &reply);
         }
     }
 

@@ -387,3 +387,63 @@ fn what_waits_is_bounded() {
     }
     assert_eq!(rig.relay.pending.len(), Relay::PENDING);
 }
+
+#[test]
+fn names_as_they_are_now_are_not_counted() {
+    let join = "@paxcast/place=9 :alice!a@h JOIN :#big";
+    let names = |gateway: &str, names: &str| {
+        format!("@paxcast/now;paxcast/place=9 :{gateway} 353 alice = #big :{names}")
+    };
+    let rest = [
+        "@paxcast/place=9 :g1 366 alice #big :End of NAMES list",
+        "@paxcast/place=9 :b!b@h PRIVMSG #big :earlier",
+    ];
+    let cut_off_behind = |lines: &[&str]| {
+        let mut rig = Rig::settled();
+        rig.gateway_says(lines);
+        rig.told();
+        assert_eq!(rig.relay.detach(&mut rig.client), Verdict::GoOn);
+        rig.attach();
+        rig.gateway_says(&[":g2 001 alice :Welcome", ":g2 PAXOS RESUMED 0", join]);
+        // There is one line of them more by now.
+        for word in ["x", "y", "z"] {
+            rig.gateway_says(&[&names("g2", word)]);
+        }
+        rig.gateway_says(&rest);
+        rig.told()
+    };
+    let (x, y) = (names("g1", "x"), names("g1", "y"));
+    let again: Vec<String> = ["x", "y", "z"]
+        .map(|word| format!(":g2 353 alice = #big :{word}"))
+        .to_vec();
+    let end = ":g1 366 alice #big :End of NAMES list".to_owned();
+    let said = ":b!b@h PRIVMSG #big :earlier".to_owned();
+    // In the middle of the names: they are given again.
+    let told = cut_off_behind(&[join, &x]);
+    assert_eq!(told, [again.as_slice(), &[end, said.clone()]].concat());
+    // Behind them: they are known.
+    assert_eq!(cut_off_behind(&[join, &x, &y, rest[0]]), [said]);
+    let all = [join, &x, &y, rest[0], rest[1]];
+    assert_eq!(cut_off_behind(&all), [""; 0]);
+}
+
+#[test]
+fn a_nick_that_changed_unseen_is_told_where_it_is_not_remembered() {
+    let mut rig = Rig::settled();
+    rig.relay.detach(&mut rig.client);
+    rig.attach();
+    rig.gateway_says(&[
+        ":g2 001 bea :Welcome",
+        ":g2 PAXOS RESUMED 0",
+        ":g2 PAXOS GAP",
+    ]);
+    assert_eq!(rig.told(), [":alice NICK :bea"]);
+    rig.asked();
+    rig.relay.detach(&mut rig.client);
+    rig.attach();
+    assert!(rig.asked().contains(&"NICK bea".to_owned()));
+    // Where it is, that is shown.
+    rig.gateway_says(&[":g2 001 cat :Welcome", ":g2 PAXOS RESUMED 0"]);
+    rig.gateway_says(&["@paxcast/place=12 :bea!a@h NICK :cat"]);
+    assert_eq!(rig.told(), [":bea!a@h NICK :cat"]);
+}
