@@ -60,7 +60,11 @@ impl Numeric {
             Refusal::NoSuchChannel(name) => Numeric::no_such_channel(name),
             Refusal::BadChannel(name) => about(476, name, "Not a name of a channel"),
             Refusal::TooManyChannels(name) => about(405, name, "You have joined too many channels"),
-            Refusal::ChannelsFull(name) => about(437, name, "There are too many channels"),
+            Refusal::ChannelsFull(name) => about(
+                437,
+                name,
+                "There are too many channels, or people in them; try later",
+            ),
             Refusal::ChannelFull(name) => about(
                 471,
                 name,

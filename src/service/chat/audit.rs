@@ -4,6 +4,7 @@
 
 use super::Chat;
 use super::channel::{Channel, Modes};
+use super::channels::Holdings;
 use super::command::SessionId;
 use super::limits::Limits;
 use super::name::{fold, is_account, is_channel, is_key, is_nick, line, part};
@@ -42,6 +43,15 @@ impl Chat {
             self.audit_session(session)?;
         }
         hold(self.sessions.is_consistent(), "two with one nick or seat")?;
+        let (mut members, mut bans) = (0, 0);
+        for channel in self.channels.shared() {
+            members += channel.len();
+            bans += channel.bans().len();
+        }
+        hold(
+            self.channels.held() == Holdings { members, bans },
+            "what channels hold together",
+        )?;
         for channel in self.channels.shared() {
             self.audit_channel(channel)?;
         }

@@ -302,7 +302,7 @@ pub enum Refusal {
     BadChannel(String),
     /// They are in as many channels as they may be.
     TooManyChannels(String),
-    /// There are as many channels as there may be.
+    /// There are as many channels as there may be, or as many people in all of them.
     ChannelsFull(String),
     /// The channel has as many members as it may have (`+l`).
     ChannelFull(String),
@@ -348,7 +348,7 @@ pub enum Refusal {
         /// The channel.
         channel: String,
     },
-    /// The list of bans is full.
+    /// The list of bans is full, or all of them together are.
     BansFull {
         /// The channel.
         channel: String,

@@ -57,8 +57,15 @@ impl Limits {
     /// Members of a channel.
     pub const MEMBERS: usize = 5_000;
 
+    /// Members of all channels together: each takes some 150 bytes, in the channel and in
+    /// the session.
+    pub const MEMBERSHIPS: usize = 400_000;
+
     /// Bans of a channel.
     pub const BANS: usize = 100;
+
+    /// Bans of all channels together: each takes some 300 bytes.
+    pub const BANS_IN_ALL: usize = 100_000;
 
     /// Invitations of a session.
     pub const INVITATIONS: usize = 32;

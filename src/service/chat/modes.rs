@@ -196,7 +196,8 @@ impl Chat {
         let there = bans
             .iter()
             .position(|ban| ban.mask.eq_ignore_ascii_case(&mask));
-        if set && there.is_none() && bans.len() >= Limits::BANS {
+        let full = bans.len() >= Limits::BANS || !self.channels.take_bans();
+        if set && there.is_none() && full {
             let channel = channel.name().to_owned();
             return Err(Refusal::BansFull { channel, mask });
         }

@@ -51,6 +51,9 @@ impl Chat {
         if session.card.channels.len() >= Limits::CHANNELS_EACH {
             return Err(Refusal::TooManyChannels(name.to_owned()));
         }
+        if !self.channels.take_members() {
+            return Err(Refusal::ChannelsFull(name.to_owned()));
+        }
         let (who, real) = (session.who(), session.real().to_owned());
         let founds = match self.channels.at(&folded) {
             Some(channel) if !channel.is_empty() => {
@@ -72,6 +75,7 @@ impl Chat {
             operator: founds,
         };
         let since = turn.at();
+        let folded = self.channels.name(&folded).unwrap_or(folded);
         self.channels
             .change(&folded, |channel| channel.seat(id, rank));
         self.sessions.change(id, |session| {

@@ -1,6 +1,7 @@
 //! How people come into channels, leave them, and are thrown out.
 
 use super::rig::{Rig, join, opening, part};
+use crate::service::chat::channels::{Channels, Holdings};
 use crate::service::chat::command::Deed;
 use crate::service::chat::limits::Limits;
 
@@ -234,4 +235,33 @@ fn a_roster_in_a_reply_is_empty_when_it_would_be_too_long() {
     assert_eq!(rig.joins(late, "#c"), "late joined #c[]");
     let roster = rig.chat.roster("#c").expect("it is there");
     assert_eq!(roster.members.len(), Limits::ROSTER + 1);
+}
+
+#[test]
+fn channels_hold_only_so_much_together() {
+    let mut rig = Rig::new();
+    rig.chat.channels = Channels::new(Holdings {
+        members: 4,
+        bans: 3,
+    });
+    let [a, b] = rig.people(["a", "b"]);
+    rig.gather([a, b], "#x");
+    rig.gather([a, b], "#y");
+    assert_eq!(rig.joins(b, "#z"), "b not: ChannelsFull #z");
+    assert!(rig.chat.channel("#z").is_none());
+    // Who leaves makes room.
+    rig.does(a, part("#x", ""));
+    assert_eq!(rig.joins(b, "#z"), "b joined #z[@b]");
+    rig.mode(a, "#y", "+b(one) +b(two)");
+    rig.mode(b, "#z", "+b(three)");
+    let refused = rig.mode(b, "#z", "+b(four)");
+    assert!(refused.starts_with("b not: BansFull "), "{refused}");
+    rig.mode(a, "#y", "-b(one)");
+    let done = rig.mode(b, "#z", "+b(four)");
+    assert!(!done.contains(" not: "), "{done}");
+    // What ends gives back what it held.
+    for who in [a, b] {
+        rig.lose(who);
+    }
+    assert_eq!(rig.chat.channels.held(), Holdings::default());
 }
