@@ -433,6 +433,10 @@ impl<S: StateMachine, T> Replica<S, T> {
                         for ticket in self.changes.lose(lost) {
                             self.answers.none(ticket, Verdict::Indeterminate);
                         }
+                        if lost > 0 {
+                            // What was to come behind them must not come without them.
+                            self.withdraw();
+                        }
                     }
                     Output::Event(_) => {}
                     Output::Lookup(lookup) => unreachable!("a client has no disk: {lookup:?}"),

@@ -106,6 +106,14 @@ impl<S: StateMachine, T> Replica<S, T> {
         }
     }
 
+    /// Takes back what was not sent: it will not happen.
+    pub(super) fn withdraw(&mut self) {
+        self.client.withdraw();
+        for ticket in self.changes.withdraw(self.client.sent()) {
+            self.answers.none(ticket, Verdict::NoQuorum);
+        }
+    }
+
     /// Tells those who came no later than `since` that it is no use to wait.
     fn give_up(&mut self, since: Time) {
         for (ticket, _) in self.questions.give_up(since) {
@@ -114,11 +122,7 @@ impl<S: StateMachine, T> Replica<S, T> {
         if self.changes.since().is_none_or(|oldest| oldest > since) {
             return;
         }
-        // What was not sent will not happen.
-        self.client.withdraw();
-        for ticket in self.changes.withdraw(self.client.sent()) {
-            self.answers.none(ticket, Verdict::NoQuorum);
-        }
+        self.withdraw();
         for ticket in self.changes.give_up(since) {
             self.answers.none(ticket, Verdict::Indeterminate);
         }
