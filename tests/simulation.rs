@@ -8,14 +8,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use paxcast::sim;
 use paxcast::sim::campaign::Campaign;
+use paxcast::sim::terms::Terms;
+use paxcast::sim::users::Kind;
+use paxcast::sim::{self, Plan};
 
 /// Seeds that a plain test run tries.
 const SEEDS: Range<u64> = 1..3_001;
 
 /// Every fault that the simulator has. One that never strikes is not tested.
-const FAULTS: [&str; 75] = [
+const FAULTS: [&str; 79] = [
     "absurd ballots",
     "another cluster",
     "another configuration",
@@ -91,6 +93,10 @@ const FAULTS: [&str; 75] = [
     "replica behind what is remembered",
     "replica's disk wiped",
     "start from a checkpoint",
+    "chat line said again",
+    "chat session taken up again",
+    "chat that does not remember all",
+    "missed lines of a chat",
 ];
 
 /// Runs every seed of a range, on all processors, and gives what struck.
@@ -121,6 +127,21 @@ fn many_seeds() {
     for fault in FAULTS {
         let times = struck.get(fault).copied().unwrap_or(0);
         assert!(!whole || times > 0, "{fault}: it never struck");
+    }
+}
+
+/// Chats in which a user's second line came about without the first, for the first was
+/// lost with the replica's session; and one in which only a second process with the id of
+/// a gateway was left.
+#[test]
+fn chats_that_went_wrong_go_well() {
+    let terms = Terms {
+        service: Some(Kind::Chat),
+        ..Terms::default()
+    };
+    for seed in [103, 244, 3_714] {
+        let outcome = sim::run_plan(seed, &Plan::with(seed, &terms), false);
+        assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
     }
 }
 

@@ -233,6 +233,14 @@ mutants! {
     /// Acceptors confirm what they know to be decided, not what they voted for.
     ConfirmedByWatermark = "F5",
 
+    // The chat.
+    /// A session of the chat that goes on elsewhere forgets which lines were done.
+    LinesForgottenOnMove = "C3",
+    /// Who comes back to the chat is told what they missed from one event too late.
+    ReplayBeginsLate = "C1",
+    /// What happened in a channel that somebody has left since is not told to them.
+    FormerStayForgotten = "C1",
+
     // Acknowledgements and clients.
     /// Values are acknowledged when they are proposed.
     AcknowledgedTooSoon = "C5",

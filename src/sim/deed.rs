@@ -48,6 +48,8 @@ pub enum Deed {
     Stray(Stray, u64),
     /// A new process starts, perhaps with the role and id of another.
     Add(Role, u16),
+    /// Replicas hear of everything from now on.
+    Inform,
 }
 
 impl fmt::Display for Deed {
@@ -71,13 +73,14 @@ impl fmt::Display for Deed {
             Deed::Mend => f.write_str("mend"),
             Deed::Stray(stray, seed) => write!(f, "stray {} {seed}", stray.name()),
             Deed::Add(role, id) => write!(f, "add {}", Name::new(*role, *id)),
+            Deed::Inform => f.write_str("inform replicas"),
         }
     }
 }
 
 impl Deed {
     /// Words with which those deeds begin that a scenario says as they are printed.
-    pub const WORDS: [&str; 4] = ["damage", "fill", "free", "stray"];
+    pub const WORDS: [&str; 5] = ["damage", "fill", "free", "stray", "inform"];
 }
 
 impl FromStr for Deed {
@@ -107,6 +110,7 @@ impl FromStr for Deed {
             }
             ["fill", who] => Ok(Deed::Fill(who.parse()?)),
             ["free", who] => Ok(Deed::Free(who.parse()?)),
+            ["inform", "replicas"] => Ok(Deed::Inform),
             _ => Err(format!("{line:?}: not understood")),
         }
     }
@@ -121,7 +125,7 @@ mod tests {
         let a1 = Name::new(Role::Acceptor, 1);
         let damages = Damage::ALL.map(|damage| Deed::Damage(a1, damage, 7));
         let strays = Stray::ALL.map(|stray| Deed::Stray(stray, 8));
-        let others = [Deed::Fill(a1), Deed::Free(a1)];
+        let others = [Deed::Fill(a1), Deed::Free(a1), Deed::Inform];
         for deed in damages.into_iter().chain(strays).chain(others) {
             let words = deed.to_string();
             assert_eq!(words.parse(), Ok(deed));

@@ -328,6 +328,9 @@ impl Faults {
         cluster.remark("all heals");
         cluster.calm(network);
         cluster.perform(Deed::Mend)?;
+        if cluster.options().service.is_some() {
+            cluster.perform(Deed::Inform)?;
+        }
         for acceptor in cluster.nodes_of(Role::Acceptor) {
             cluster.perform(Deed::Free(cluster.nodes()[acceptor].who))?;
         }

@@ -9,7 +9,7 @@ use super::check::Delivered;
 use super::disk::Disk;
 use super::history::Parcel;
 use super::name::Name;
-use super::users::Shelf;
+use super::users::{Served, Shelf};
 use crate::protocol::Instance;
 use crate::protocol::acceptor::Acceptor;
 use crate::protocol::client::{self, Client};
@@ -20,8 +20,7 @@ use crate::protocol::{
     Role, Time,
 };
 use crate::service::Place;
-use crate::service::kv::Store;
-use crate::service::replica::{self, Replica, Wanted};
+use crate::service::replica::{self, Wanted};
 
 /// A role of the protocol, whichever it is.
 #[derive(Clone, Debug)]
@@ -34,8 +33,8 @@ pub enum Machine {
     Acceptor(Acceptor),
     /// Delivers.
     Learner(Learner),
-    /// Delivers to a store, and lets it be asked.
-    Replica(Box<Replica<Store, u64>>),
+    /// Delivers to a service, and lets it be used.
+    Replica(Box<Served>),
 }
 
 /// What the world hands a role.
@@ -66,6 +65,8 @@ pub enum Effect {
     Lookup(Lookup),
     /// A learner hands a value on at this position.
     Delivered(u64, Delivered),
+    /// A replica tells the reply to the command of this place.
+    Replied(Place, Bytes),
     /// A client's values were delivered, so many more.
     Acknowledged(u64),
     /// A client's session was dropped; the outcome of so many values is unknown.
@@ -132,7 +133,7 @@ impl Machine {
                     match output {
                         Output::Send { to, message } => effects.push(Effect::Send(to, message)),
                         Output::Lookup(lookup) => match lookup {},
-                        Output::Event(event) => effects.extend(replicated(event)),
+                        Output::Event(event) => replicated(event, effects),
                     }
                 }
             }
@@ -219,20 +220,28 @@ fn delivered(delivery: Delivery) -> Effect {
     )
 }
 
-/// A replica's event, as far as it matters here.
-fn replicated(event: replica::Event) -> Option<Effect> {
-    match event {
-        replica::Event::Applied { delivery, .. } => Some(delivered(delivery)),
-        replica::Event::Behind { instance } => Some(Effect::Behind(instance)),
+/// What a replica's event is, as far as it matters here.
+fn replicated(event: replica::Event, effects: &mut Vec<Effect>) {
+    let effect = match event {
+        replica::Event::Applied { delivery, reply } => {
+            let place = Place(delivery.position);
+            effects.push(delivered(delivery));
+            match reply {
+                Some(reply) => Effect::Replied(place, reply),
+                None => return,
+            }
+        }
+        replica::Event::Behind { instance } => Effect::Behind(instance),
         replica::Event::Restored {
             through,
             place,
             content,
-        } => Some(Effect::Restored(place, through, content)),
-        replica::Event::Diverged { instance, .. } => Some(Effect::Diverged(instance)),
-        replica::Event::Wanted(wanted) => Some(Effect::Wanted(wanted)),
-        replica::Event::Skipped { .. } | replica::Event::Standing { .. } => None,
-    }
+        } => Effect::Restored(place, through, content),
+        replica::Event::Diverged { instance, .. } => Effect::Diverged(instance),
+        replica::Event::Wanted(wanted) => Effect::Wanted(wanted),
+        replica::Event::Skipped { .. } | replica::Event::Standing { .. } => return,
+    };
+    effects.push(effect);
 }
 
 /// Calls the method that an input is for.

@@ -13,8 +13,9 @@ use super::fault::FaultOptions;
 use super::network::NetworkOptions;
 use super::random::Random;
 use super::scenario::SETTINGS;
-use super::users::ServiceOptions;
+use super::users::{Kind, ServiceOptions};
 use crate::protocol::{AcceptorSet, Membership, ReplicaSet, Settings, Time};
+use crate::service::chat::limits::Limits;
 
 /// All that is drawn from a seed before the run.
 #[derive(Clone, Debug)]
@@ -59,12 +60,10 @@ impl Plan {
         if past.chance(0.4) {
             cluster.history = past.pick(&[1, 500, 2_000, 20_000]);
         }
-        if let Some(service) = service(&mut Random::new(seed, "service")) {
-            // Its users are the clients.
-            cluster.service = Some(service);
-            cluster.clients = 0;
-            cluster.learners = 3;
-            cluster.history = usize::MAX;
+        let service = store(&mut Random::new(seed, "service"))
+            .or_else(|| chat(&mut Random::new(seed, "chat")));
+        if let Some(service) = service {
+            serve(&mut cluster, service);
         }
         fit(&mut cluster);
         let mut kept = Random::new(seed, "replicas");
@@ -183,9 +182,37 @@ fn replicate(random: &mut Random, cluster: &mut ClusterOptions) {
     cluster.checkpoint = random.pick(&[1, 3, 10]);
 }
 
+/// Learners are replicas of a service.
+fn serve(cluster: &mut ClusterOptions, service: ServiceOptions) {
+    cluster.service = Some(service);
+    // Its users are the clients.
+    cluster.clients = 0;
+    cluster.learners = 3;
+    cluster.history = usize::MAX;
+}
+
+/// Learners are replicas of this service, whatever was drawn.
+pub(super) fn demand(seed: u64, kind: Kind, cluster: &mut ClusterOptions) {
+    if cluster.service.is_some_and(|service| service.kind == kind) {
+        return;
+    }
+    let mut random = Random::new(seed, kind.name());
+    let service = match kind {
+        Kind::Store => any_store(&mut random),
+        Kind::Chat => any_chat(&mut random),
+    };
+    serve(cluster, service);
+}
+
 /// In some runs learners are replicas of a store.
-fn service(random: &mut Random) -> Option<ServiceOptions> {
-    random.chance(0.25).then(|| ServiceOptions {
+fn store(random: &mut Random) -> Option<ServiceOptions> {
+    random.chance(0.25).then(|| any_store(random))
+}
+
+/// A store and its users.
+fn any_store(random: &mut Random) -> ServiceOptions {
+    ServiceOptions {
+        kind: Kind::Store,
         users: random.pick(&[1, 3, 6, 8]),
         questions: random.pick(&[10, 40, 100]),
         keys: random.pick(&[1, 1, 2, 5]),
@@ -194,7 +221,29 @@ fn service(random: &mut Random) -> Option<ServiceOptions> {
         keeping: Duration::from_millis(random.pick(&[0, 5, 200, 2_000])),
         ignorance: Duration::from_millis(random.pick(&[0, 0, 30, 300, 1_000])),
         amnesia: random.pick(&[0.0, 0.3, 1.0]),
-    })
+        memory: Limits::MEMORY,
+    }
+}
+
+/// In some others they are gateways of a chat.
+fn chat(random: &mut Random) -> Option<ServiceOptions> {
+    random.chance(1.0 / 6.0).then(|| any_chat(random))
+}
+
+/// A chat and its users.
+fn any_chat(random: &mut Random) -> ServiceOptions {
+    ServiceOptions {
+        kind: Kind::Chat,
+        users: random.pick(&[1, 2, 4, 6]),
+        questions: random.pick(&[10, 30, 60]),
+        keys: random.pick(&[1, 1, 2, 4]),
+        leisure: Duration::from_millis(random.pick(&[0, 5, 50, 200])),
+        checkpoint: random.pick(&[1, 500, 3_000, 20_000]),
+        keeping: Duration::from_millis(random.pick(&[0, 5, 200, 2_000])),
+        ignorance: Duration::from_millis(random.pick(&[0, 0, 0, 300])),
+        amnesia: random.pick(&[0.0, 0.3, 1.0]),
+        memory: random.pick(&[Limits::MEMORY, Limits::MEMORY, 20_000, 4_000]),
+    }
 }
 
 fn network(random: &mut Random) -> NetworkOptions {

@@ -15,6 +15,7 @@ use super::deed::Deed;
 use super::plan::Plan;
 use super::scenario::play::Play;
 use super::scenario::{Action, Condition, Scenario, Step, Target, Values, Verb};
+use super::users::ServiceOptions;
 use super::{Kind, PATIENCE, PEACE, run_cluster};
 use crate::protocol::{Role, Time, mutant};
 
@@ -274,7 +275,7 @@ impl Shrinker {
             let healing = |step: &&Step| match &step.action {
                 Action::Mend => true,
                 Action::Do(verb, _) => matches!(verb, Verb::Restart | Verb::Resume | Verb::Open),
-                Action::Deed(deed) => matches!(deed, Deed::Free(_)),
+                Action::Deed(deed) => matches!(deed, Deed::Free(_) | Deed::Inform),
                 _ => false,
             };
             scenario.steps.iter().filter(healing).count()
@@ -299,6 +300,7 @@ impl Shrinker {
         self.halve(|scenario| &mut scenario.steps);
         self.halve(|scenario| &mut scenario.accidents);
         self.fewer_processes();
+        self.fewer_users();
         self.plainer();
         self.rounder();
     }
@@ -374,6 +376,30 @@ impl Shrinker {
         }
     }
 
+    /// Does with fewer users of a service, who do less, in fewer places.
+    fn fewer_users(&mut self) {
+        let fewer: [fn(&mut ServiceOptions); 6] = [
+            |service| service.questions /= 2,
+            |service| service.questions = service.questions.saturating_sub(1),
+            |service| service.users = (service.users - 1).max(1),
+            |service| service.keys = 1,
+            |service| service.ignorance = Duration::ZERO,
+            |service| (service.keeping, service.amnesia) = (Duration::ZERO, 0.0),
+        ];
+        for less in fewer {
+            loop {
+                let mut scenario = self.best.clone();
+                let Some(service) = &mut scenario.options.service else {
+                    return;
+                };
+                less(service);
+                if scenario.options == self.best.options || !self.try_one(scenario) {
+                    break;
+                }
+            }
+        }
+    }
+
     /// Settings as they usually are, and short values.
     fn plainer(&mut self) {
         let usual = Scenario::default().options;
@@ -413,12 +439,14 @@ impl Shrinker {
 
 /// Says what the scenario shows, and that it must fail.
 fn finish(scenario: &mut Scenario, violation: &Violation) {
+    // Some go on for lines, with a picture of what happened.
+    let first = violation.what.lines().next().unwrap_or_default();
     let what = match violation.kind {
         Kind::Liveness if violation.what.contains("peace") => "peace",
         Kind::Liveness => "done",
-        _ => violation.what.as_str(),
+        _ => first,
     };
-    scenario.title = vec![format!("{:?}: {}", violation.kind, violation.what)];
+    scenario.title = vec![format!("{:?}: {first}", violation.kind)];
     scenario
         .steps
         .sort_by_key(|step| !matches!(step.action, Action::Submit { .. }));

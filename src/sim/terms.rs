@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::plan::Plan;
+use super::plan::{Plan, demand};
+use super::users::Kind;
 use crate::protocol::{AcceptorSet, Membership, ReplicaSet, Settings};
 
 /// What is asked. By default nothing is.
@@ -17,6 +18,8 @@ pub struct Terms {
     pub roles: Roles,
     /// The only classes of faults that strike; all of them without a list.
     pub faults: Option<Vec<FaultClass>>,
+    /// Learners are replicas of this service; as the seed draws it where nothing is said.
+    pub service: Option<Kind>,
 }
 
 /// How many of each role; as the seed draws it where nothing is said.
@@ -102,7 +105,7 @@ const fn class(name: &'static str, switch_off: fn(&mut Plan)) -> FaultClass {
 impl Plan {
     /// Draws a plan and fits it to these terms.
     pub fn with(seed: u64, terms: &Terms) -> Plan {
-        let mut plan = Plan::draw(seed, |options| terms.fit_cluster(options));
+        let mut plan = Plan::draw(seed, |options| terms.fit_cluster(seed, options));
         terms.fit_faults(&mut plan);
         plan
     }
@@ -110,7 +113,10 @@ impl Plan {
 
 impl Terms {
     /// Fits the size of the cluster to the terms.
-    fn fit_cluster(&self, options: &mut super::ClusterOptions) {
+    fn fit_cluster(&self, seed: u64, options: &mut super::ClusterOptions) {
+        if let Some(service) = self.service {
+            demand(seed, service, options);
+        }
         let Roles {
             proposers,
             acceptors,
@@ -168,6 +174,9 @@ impl fmt::Display for Terms {
             if let Some(number) = number {
                 write!(f, "{letter}{number} ")?;
             }
+        }
+        if let Some(service) = self.service {
+            write!(f, "{service} ")?;
         }
         match &self.faults {
             None => f.write_str("all faults"),
@@ -252,6 +261,7 @@ mod tests {
         let terms = Terms {
             roles: "p1,a5,c7".parse().unwrap(),
             faults: Some(Terms::read_faults("none").unwrap()),
+            service: None,
         };
         for seed in 0..50 {
             let plan = Plan::with(seed, &terms);

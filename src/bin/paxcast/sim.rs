@@ -14,7 +14,7 @@ use paxcast::protocol::mutant::Mutant;
 use paxcast::sim::campaign::{Campaign, Tally};
 use paxcast::sim::shrink::{self, Shrunk};
 use paxcast::sim::terms::{Roles, Terms};
-use paxcast::sim::{Cluster, Kind, Plan, Report, Violation, run_cluster};
+use paxcast::sim::{Cluster, Kind, Plan, Report, Violation, run_cluster, users};
 
 use crate::drawing::{Drawing, seconds, write};
 use crate::telling::tell;
@@ -47,6 +47,10 @@ pub struct Options {
     /// Let only these classes of faults strike, as in loss,crash; none for none
     #[arg(long, value_name = "LIST")]
     faults: Option<String>,
+
+    /// Let every seed have replicas and users of this service, `store` or `chat`
+    #[arg(long, value_name = "NAME")]
+    service: Option<users::Kind>,
 
     /// Break a rule of the protocol, to see it caught; ? lists the rules (debug builds only)
     #[arg(long, value_name = "NAME")]
@@ -101,6 +105,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let terms = Terms {
         roles: options.roles.unwrap_or_default(),
         faults: faults.transpose().map_err(anyhow::Error::msg)?,
+        service: options.service,
     };
     match options.seed {
         Some(seed) => one(seed, &terms, options),
@@ -247,10 +252,6 @@ fn cut_down(failed: &[Violation], terms: &Terms, options: &Options) -> anyhow::R
     for violation in failed.iter().take(MOST) {
         let seed = violation.seed;
         let plan = Plan::with(seed, terms);
-        if plan.cluster.service.is_some() {
-            eprintln!("seed {seed} has replicas with users, of which no scenario tells");
-            continue;
-        }
         match shrink::shrink(seed, &plan) {
             None => {
                 eprintln!("seed {seed}, told as a scenario, does not fail: a finding of its own")

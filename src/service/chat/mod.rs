@@ -108,7 +108,7 @@ impl Chat {
     }
 
     /// An empty one that remembers so many bytes.
-    fn with_memory(bytes: usize) -> Chat {
+    pub fn with_memory(bytes: usize) -> Chat {
         Chat {
             sessions: Sessions::default(),
             channels: Channels::default(),

@@ -26,6 +26,7 @@ use super::ring::{At, Ring};
 use super::session::{Card, Presence, Session};
 use super::sessions::WayBack;
 use super::turn::Turn;
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::service::Place;
 
 impl Chat {
@@ -312,7 +313,7 @@ impl Chat {
                 seen,
             };
             session.card.token = opening.token.or(session.card.token);
-            if opening.seen.is_none() {
+            if opening.seen.is_none() || mutant(Mutant::LinesForgottenOnMove) {
                 // Whoever does not go on begins to count anew. What comes late from
                 // where they were is refused for that.
                 session.number = 0;

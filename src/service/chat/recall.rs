@@ -9,6 +9,7 @@ use super::effect::{Effect, Event, Target};
 use super::name::fold;
 use super::ring::{At, Ring};
 use super::session::{Card, Session};
+use crate::protocol::mutant::{Mutant, mutant};
 use crate::service::Place;
 
 /// What somebody missed.
@@ -119,6 +120,9 @@ impl Chat {
         // event stays, and the short one goes.
         events.sort_by_key(|event| at_of(event));
         events.dedup_by_key(|event| at_of(event));
+        if mutant(Mutant::ReplayBeginsLate) && !events.is_empty() {
+            events.remove(0);
+        }
         Missed { complete, events }
     }
 
@@ -141,7 +145,7 @@ impl Chat {
         let current = channels.iter().map(|(name, since)| (name, *since, end));
         let former = former
             .iter()
-            .filter(|stay| stay.through >= from)
+            .filter(|stay| stay.through >= from && !mutant(Mutant::FormerStayForgotten))
             .map(|stay| (&stay.channel, stay.from, stay.through));
         for (name, since, through) in former.chain(current) {
             // One of that name that was founded later is another one.

@@ -20,6 +20,9 @@ impl Cluster {
                 let _ = write!(words, "{}; ", self.wants(index));
             }
         }
+        for user in self.users.iter().flat_map(|users| users.crowd.unfinished()) {
+            let _ = write!(words, "{user}; ");
+        }
         let _ = write!(words, "{}; {}; ", self.who_leads(), self.who_could_vote());
         let through = self.checker.chosen_through();
         if self.checker.chosen_last() > through {

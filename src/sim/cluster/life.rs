@@ -237,7 +237,6 @@ impl Cluster {
     pub fn calm(&mut self, network: NetworkOptions) {
         self.network.mend();
         self.set_network(network);
-        self.inform_replicas();
         self.options.sync_failure = 0.0;
         // Nor does a sync fail that has begun already.
         let queue = std::mem::take(&mut self.queue);

@@ -43,7 +43,6 @@ use crate::protocol::client::Client;
 use crate::protocol::learner::Learner;
 use crate::protocol::proposer::Proposer;
 use crate::protocol::{Instance, Message, ProcessId, Role, Time};
-use crate::service::kv::Store;
 use crate::service::replica::Replica;
 use crate::storage::segment::Identity;
 use crate::wire::Scope;
@@ -247,8 +246,8 @@ impl Cluster {
                 None => Machine::Learner(Learner::new(me, settings, seed, buffer, now)),
                 Some(service) => {
                     let options = service.replica();
-                    let store = Store::default();
-                    let replica = Replica::new(me, settings, options, store, seed, buffer, now);
+                    let state = service.machine();
+                    let replica = Replica::new(me, settings, options, state, seed, buffer, now);
                     Machine::Replica(Box::new(replica))
                 }
             },
@@ -398,6 +397,9 @@ impl Cluster {
         struck.insert("clog", self.network.clogs());
         struck.insert("session renewed", self.checker.sessions_renewed() as u64);
         struck.insert("session refused", self.checker.sessions_refused() as u64);
+        if let Some(users) = &self.users {
+            struck.extend(users.crowd.struck());
+        }
         struck
     }
 

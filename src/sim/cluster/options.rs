@@ -46,7 +46,7 @@ pub struct ClusterOptions {
     pub slow_reads: bool,
     /// Processes start within this time.
     pub start: Duration,
-    /// Learners are replicas of a store, and these are its users.
+    /// Learners are replicas of a service, and these are its users.
     pub service: Option<ServiceOptions>,
 }
 

@@ -94,6 +94,7 @@ impl Cluster {
             Deed::Add(role, id) => {
                 self.add(role, id);
             }
+            Deed::Inform => self.inform_replicas(),
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ use super::Cluster;
 use crate::protocol::{Instance, Message, ProcessId, Role, Time};
 use crate::service::{Place, StateMachine};
 use crate::sim::check::Finding;
-use crate::sim::node::{Machine, State};
+use crate::sim::node::{Effect, Machine, Node, State};
+use crate::sim::users::{Teller, Visit};
 
 impl Cluster {
     /// What a replica's world does in its turn: it brings questions and takes the
@@ -24,31 +25,25 @@ impl Cluster {
             .filter(|node| node.state == State::Dead)
             .map(|node| node.me.id)
             .collect();
-        users.move_on(self.now, replicas, |id| dead.contains(&id));
+        let moved = users
+            .crowd
+            .move_on(self.now, replicas, &|id| dead.contains(&id));
         let node = &mut self.nodes[index];
         let Machine::Replica(replica) = &mut node.machine else {
             self.users = Some(users);
-            return Ok(());
+            return moved;
         };
         let local = node.clock.shows(self.now);
         if let Some(kept) = node.shelf.done(self.now) {
             replica.kept(local, Some(kept));
         }
-        let mut outcome = Ok(());
-        let mut reply = Vec::new();
-        while let Some((ticket, verdict)) = replica.fetch_answer(&mut reply) {
-            outcome = outcome.and(users.hear(self.now, ticket, verdict, &reply));
-            reply.clear();
-        }
-        // A twin has no users of its own.
-        if node.who.twin == 0 && replica.has_room() {
-            for question in users.ask(self.now, node.me.id, local) {
-                match question.reads {
-                    true => replica.read(local, question.ticket, question.command),
-                    false => replica.submit(local, Some(question.ticket), question.command),
-                }
-            }
-        }
+        let outcome = users.crowd.visit(Visit {
+            now: self.now,
+            local,
+            me: node.me,
+            replica,
+            twin: node.who.twin > 0,
+        });
         let digest = replica.machine().digest();
         let compared = users.compare(&node.name, replica.place(), digest);
         let mut begun = false;
@@ -65,7 +60,41 @@ impl Cluster {
             self.strike("checkpoint begun");
         }
         self.users = Some(users);
-        outcome.and(compared)
+        moved.and(outcome).and(compared)
+    }
+
+    /// What was applied in this turn so far is told ahead of what is done for users: what
+    /// they are shown of the state is then all that was told. It is told again when it is
+    /// carried out.
+    pub(super) fn tell(&mut self, index: usize, effects: &[Effect]) -> Finding {
+        if self.users.is_none() {
+            return Ok(());
+        }
+        for effect in effects {
+            match effect {
+                Effect::Replied(place, reply) => self.replied(index, *place, reply)?,
+                Effect::Restored(place, ..) => self.leapt(index, *place),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A replica tells the reply to a command.
+    pub(super) fn replied(&mut self, index: usize, place: Place, reply: &[u8]) -> Finding {
+        let (teller, users) = (teller(self.now, &self.nodes[index]), &mut self.users);
+        match users {
+            Some(users) => users.crowd.applied(&teller, place, reply),
+            None => Ok(()),
+        }
+    }
+
+    /// A replica's state is another one's.
+    fn leapt(&mut self, index: usize, place: Place) {
+        let (teller, users) = (teller(self.now, &self.nodes[index]), &mut self.users);
+        if let Some(users) = users {
+            users.crowd.restored(&teller, place);
+        }
     }
 
     /// Whether a replica is kept from hearing this: what is proposed and voted for,
@@ -108,7 +137,10 @@ impl Cluster {
             return Some(self.now);
         }
         let due = match node.who.twin {
-            0 => self.users.as_ref().and_then(|users| users.due(node.me.id)),
+            0 => self
+                .users
+                .as_ref()
+                .and_then(|users| users.crowd.due(node.me.id)),
             _ => None,
         };
         [due, node.shelf.done_at()].into_iter().flatten().min()
@@ -154,6 +186,7 @@ impl Cluster {
         let node = &mut self.nodes[index];
         let me = node.me;
         node.shelf.write(self.now, through, content);
+        self.leapt(index, place);
         self.note(format!(
             "{} goes on behind {through}",
             self.nodes[index].name
@@ -163,11 +196,25 @@ impl Cluster {
 
     /// Whether users were told what can be true, if there are any.
     pub fn check_users(&self) -> Finding {
-        self.users.as_ref().map_or(Ok(()), |users| users.conclude())
+        self.users
+            .as_ref()
+            .map_or(Ok(()), |users| users.crowd.conclude())
     }
 
     /// How many questions of users were answered.
     pub fn answered(&self) -> usize {
-        self.users.as_ref().map_or(0, |users| users.answered())
+        self.users
+            .as_ref()
+            .map_or(0, |users| users.crowd.answered())
+    }
+}
+
+/// A replica that tells something.
+fn teller(now: Time, node: &Node) -> Teller<'_> {
+    Teller {
+        now,
+        me: node.me,
+        name: &node.name,
+        twin: node.who.twin > 0,
     }
 }

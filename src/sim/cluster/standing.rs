@@ -28,8 +28,21 @@ impl Cluster {
     /// whole log.
     pub fn is_complete(&self) -> bool {
         self.checker.chosen_through() == self.checker.chosen_last()
-            && (self.users.as_ref().is_none_or(|users| users.are_done()) || self.nobody_follows())
+            && (self.users_are_done() || self.nobody_follows())
             && (0..self.nodes.len()).all(|index| self.is_finished(index))
+    }
+
+    /// Whether all users have done everything, or there is no replica left for them: a
+    /// second one with the id of another has no users of its own.
+    fn users_are_done(&self) -> bool {
+        let Some(users) = &self.users else {
+            return true;
+        };
+        let serves = |node: &Node| {
+            let one_of_theirs = node.who.twin == 0 && node.me.id <= self.options.learners;
+            node.me.role == Role::Learner && one_of_theirs && node.is_running()
+        };
+        users.crowd.are_done() || !self.nodes.iter().any(serves)
     }
 
     /// Whether there is nothing left that this process must do.

@@ -66,6 +66,7 @@ impl Cluster {
             self.chance.cut_short(turn, taken);
         }
         self.feed(index);
+        self.tell(index, &effects)?;
         self.serve(index)?;
         let node = &mut self.nodes[index];
         if node.machine.next_timeout().is_some_and(|due| due <= local) {
@@ -171,6 +172,7 @@ impl Cluster {
                     self.trace.note(self.now, line);
                     self.checker.delivered(me, position, &delivered)?;
                 }
+                Effect::Replied(place, reply) => self.replied(index, place, &reply)?,
                 Effect::Acknowledged(values) => {
                     self.record(index, || Event::Acknowledged(values));
                     let line = format!("{} has {values} more", self.nodes[index].name);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::words::{duration, range, share};
 use crate::protocol::ReplicaSet;
 use crate::sim::cluster::ClusterOptions;
+use crate::sim::users::ServiceOptions;
 
 /// One key.
 pub struct Setting {
@@ -89,6 +90,56 @@ pub const SETTINGS: &[Setting] = settings! {
         percent(options.sync_failure);
     "slow_reads", live false: |options, value| options.slow_reads = yes(value)?,
         yes_or_no(options.slow_reads);
+    "service", live false: |options, value| options.service = match value {
+            "none" => None,
+            kind => Some(ServiceOptions::quiet(kind.parse()?)),
+        },
+        options.service.map_or("none".into(), |service| service.kind.to_string());
+    "users", live false: |options, value| served(options, value, |service| {
+            service.users = number(value, 1, 1_000)? as u16;
+            Ok(())
+        })?,
+        of_service(options, |service| service.users.to_string());
+    "questions", live false: |options, value| served(options, value, |service| {
+            service.questions = number(value, 0, 1 << 20)? as u32;
+            Ok(())
+        })?,
+        of_service(options, |service| service.questions.to_string());
+    "keys", live false: |options, value| served(options, value, |service| {
+            service.keys = number(value, 1, 1_000)? as u16;
+            Ok(())
+        })?,
+        of_service(options, |service| service.keys.to_string());
+    "leisure", live false: |options, value| served(options, value, |service| {
+            service.leisure = duration(value)?;
+            Ok(())
+        })?,
+        of_service(options, |service| time(service.leisure));
+    "kept_every", live false: |options, value| served(options, value, |service| {
+            service.checkpoint = number(value, 1, 1 << 40)?;
+            Ok(())
+        })?,
+        of_service(options, |service| service.checkpoint.to_string());
+    "keeping", live false: |options, value| served(options, value, |service| {
+            service.keeping = duration(value)?;
+            Ok(())
+        })?,
+        of_service(options, |service| time(service.keeping));
+    "ignorance", live false: |options, value| served(options, value, |service| {
+            service.ignorance = duration(value)?;
+            Ok(())
+        })?,
+        of_service(options, |service| time(service.ignorance));
+    "amnesia", live false: |options, value| served(options, value, |service| {
+            service.amnesia = share(value)?;
+            Ok(())
+        })?,
+        of_service(options, |service| percent(service.amnesia));
+    "remembered", live false: |options, value| served(options, value, |service| {
+            service.memory = number(value, 0, 1 << 40)? as usize;
+            Ok(())
+        })?,
+        of_service(options, |service| service.memory.to_string());
     "loss", live true: |options, value| options.network.loss = share(value)?,
         percent(options.network.loss);
     "fragment_loss", live true: |options, value| options.network.fragment_loss = share(value)?,
@@ -130,6 +181,24 @@ impl Setting {
     pub fn value(&self, options: &ClusterOptions) -> String {
         (self.print)(options)
     }
+}
+
+/// Sets something of the service, if there is one.
+fn served(
+    options: &mut ClusterOptions,
+    value: &str,
+    set: impl FnOnce(&mut ServiceOptions) -> Result<(), String>,
+) -> Result<(), String> {
+    match &mut options.service {
+        Some(service) => set(service),
+        None if value == "none" => Ok(()),
+        None => Err("there is no service: set service store or chat first".into()),
+    }
+}
+
+/// Something of the service, if there is one.
+fn of_service(options: &ClusterOptions, value: impl FnOnce(&ServiceOptions) -> String) -> String {
+    options.service.as_ref().map_or("none".into(), value)
 }
 
 fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
@@ -222,8 +291,6 @@ mod tests {
             (read.proposers, read.learners, read.clients) =
                 (drawn.proposers, drawn.learners, drawn.clients);
             read.settings.membership = drawn.settings.membership;
-            // A scenario has clients, and no service.
-            read.service = drawn.service;
             assert_eq!(format!("{read:?}"), format!("{drawn:?}"));
         }
     }
