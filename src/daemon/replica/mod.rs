@@ -191,6 +191,7 @@ where
         opener,
         // From nothing it comes to where the others are.
         guest_until: (replica.applied() == Instance::ZERO).then(|| now + GUEST),
+        is_guest: false,
         journal,
         checkpoints: 0,
         restored: 0,
@@ -206,6 +207,10 @@ where
 /// heed of the others. If it is not where they are by then, it needs all its time.
 const GUEST: Duration = Duration::from_secs(10);
 
+/// So few decided instances away it is where the others are: under load some always are
+/// decided and not applied.
+const NEAR: u64 = 256;
+
 /// What is around a replica.
 #[derive(Debug)]
 struct House<S: StateMachine, D> {
@@ -215,6 +220,7 @@ struct House<S: StateMachine, D> {
     opener: Opener<S>,
     /// Until when it comes to where the others are at the most; nothing when it is there.
     guest_until: Option<Time>,
+    is_guest: bool,
     journal: Option<Journal>,
     checkpoints: u64,
     restored: u64,
@@ -293,8 +299,10 @@ where
             replica.take_over(now, opened, out);
             self.guest_until = Some(now + GUEST);
         }
-        let there = !replica.is_behind() && replica.applied() > Instance::ZERO;
+        let near = replica.lag() <= NEAR;
+        let there = near && replica.applied() > Instance::ZERO;
         self.guest_until.take_if(|until| there || *until <= now);
+        self.is_guest = self.guest_until.is_some() && !near;
         if self.service.tells {
             self.tell(now, out)?;
         }
@@ -372,7 +380,7 @@ where
     }
 
     fn is_guest(&self) -> bool {
-        self.guest_until.is_some()
+        self.is_guest
     }
 
     fn lookup(&mut self, lookup: Infallible) -> Result<Found, Failure> {

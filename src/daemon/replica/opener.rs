@@ -1,11 +1,13 @@
 //! Opens checkpoints of other replicas, off the loop: ten million keys take seconds.
 //!
-//! A thread of its own does, for each, and rests as long as it works. Where processes
+//! A thread of its own does, for each, and rests as long as it works where the service
+//! lets it (see [`StateMachine::restore_gently`]). Where processes
 //! share processors, those that serve clients then wait for it no longer than for each
 //! other; on a machine of its own a replica joins a little later than it could.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::Waker;
@@ -48,6 +50,7 @@ impl Pace {
 pub(super) struct Opener<S> {
     tell: Sender<Opened<S>>,
     opened: Receiver<Opened<S>>,
+    worker: Option<JoinHandle<()>>,
     waker: Arc<Waker>,
 }
 
@@ -58,12 +61,13 @@ impl<S: StateMachine + Send + 'static> Opener<S> {
         Opener {
             tell,
             opened,
+            worker: None,
             waker,
         }
     }
 
     /// Opens this; where no thread can be had, here and now.
-    pub(super) fn open(&self, parcel: Parcel<S>) {
+    pub(super) fn open(&mut self, parcel: Parcel<S>) {
         let (tell, waker) = (self.tell.clone(), Arc::clone(&self.waker));
         let (hand, parcels) = channel::<Parcel<S>>();
         let work = move || {
@@ -79,7 +83,10 @@ impl<S: StateMachine + Send + 'static> Opener<S> {
             .spawn(work);
         match started {
             // It takes the one that it is handed.
-            Ok(_) => drop(hand.send(parcel)),
+            Ok(worker) => {
+                self.worker = Some(worker);
+                drop(hand.send(parcel));
+            }
             Err(error) => {
                 log::warn!("cannot start a thread: {error}; opening a checkpoint without one");
                 let _ = self.tell.send(parcel.open(&mut || {}));
@@ -89,7 +96,15 @@ impl<S: StateMachine + Send + 'static> Opener<S> {
     }
 
     /// What was opened, if something was.
-    pub(super) fn opened(&self) -> Option<Opened<S>> {
+    ///
+    /// # Panics
+    ///
+    /// When the thread did: without it this replica would wait for ever, and say nothing.
+    pub(super) fn opened(&mut self) -> Option<Opened<S>> {
+        let worker = self.worker.take_if(|worker| worker.is_finished());
+        if let Some(Err(panic)) = worker.map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
         self.opened.try_recv().ok()
     }
 }

@@ -188,6 +188,11 @@ impl Learner {
         self.target > self.delivered
     }
 
+    /// How many instances are known to be decided and were not applied yet.
+    pub fn lag(&self) -> u64 {
+        self.decided.0.saturating_sub(self.delivered.0)
+    }
+
     /// Says whether values can be handed on. While they cannot, nothing is
     /// delivered and nothing asked for; what does not fit is fetched again after.
     pub fn set_open(&mut self, now: Time, open: bool, out: &mut Outbox<Self>) {

@@ -267,6 +267,11 @@ impl<S: StateMachine, T> Replica<S, T> {
         self.learner.is_behind()
     }
 
+    /// How many instances are known to be decided and were not applied yet.
+    pub fn lag(&self) -> u64 {
+        self.learner.lag()
+    }
+
     /// Whether a quorum was within reach when it was last needed.
     pub fn is_sound(&self) -> bool {
         self.standing.is_sound()
