@@ -88,7 +88,7 @@ pub enum Received {
 }
 
 impl Multicast {
-    /// The groups that a role listens to.
+    /// The groups that a role listens to, at least at times: see [`Multicast::hear`].
     pub fn groups(role: Role) -> &'static [Role] {
         match role {
             Role::Client => &[Role::Client],

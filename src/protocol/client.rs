@@ -53,8 +53,13 @@ pub struct Client {
     in_flight: u64,
     /// The leader that granted the credit.
     leader: Option<ProcessId>,
+    /// Since when it is the leader. It lacks what was sent before.
+    led: Time,
     /// Whether submissions go to it alone.
     direct: bool,
+    /// Until when they go to all proposers whatever the leader says, because it did not
+    /// hear, or did not answer, what it was sent alone.
+    doubted: Time,
     /// When all proposers were last sent a submission.
     shown: Option<Time>,
     round_trip: RoundTrip,
@@ -115,6 +120,9 @@ impl Client {
     /// them who is there, and how much of it is delivered.
     const SHOWING: Duration = Duration::from_secs(1);
 
+    /// How long a leader that could not be reached alone is not tried alone again.
+    const DOUBT: Duration = Duration::from_secs(5);
+
     /// How often the wait for an acknowledgement doubles while there is silence.
     const MAX_DOUBLINGS: u32 = 3;
 
@@ -143,7 +151,9 @@ impl Client {
             window: Self::FIRST_CREDIT,
             in_flight: 0,
             leader: None,
+            led: now,
             direct: false,
+            doubted: now,
             shown: None,
             round_trip: RoundTrip::new(settings.repropose.0),
             resent: None,
@@ -283,17 +293,34 @@ impl Client {
         out.event(Event::Retransmitted);
     }
 
-    /// Sends everything under way again, as far as the window reaches.
-    fn resend_all(&mut self, now: Time, out: &mut Outbox<Self>) {
+    /// A proposer speaks as the leader: submissions go to it, and what only the leader
+    /// before was sent goes to it once more, as far as the window reaches.
+    fn heed(&mut self, now: Time, leader: ProcessId, out: &mut Outbox<Self>) {
+        if self.leader != Some(leader) {
+            self.leader = Some(leader);
+            self.led = now;
+            self.doubted = now;
+            self.silence = 0;
+            if mutant(Mutant::ForgottenWithTheLeader) {
+                self.chunks.clear();
+                self.in_flight = 0;
+                self.retransmit_at = None;
+            }
+        }
+        self.direct = now >= self.doubted;
         let mut bytes = 0;
+        let mut any = false;
         for index in 0..self.chunks.len() {
             bytes += self.chunks[index].cost;
             if index > 0 && bytes > self.window {
                 break;
             }
-            self.resend(index, now, out);
+            if self.chunks[index].sent < self.led {
+                self.resend(index, now, out);
+                any = true;
+            }
         }
-        if !self.chunks.is_empty() {
+        if any {
             self.arm(now);
         }
     }
@@ -460,20 +487,10 @@ impl Process for Client {
                     false => self.window.min(credit),
                 };
                 self.credit = credit;
-                self.direct = true;
-                // A new leader lacks what only the old one was sent.
-                if self.leader != Some(from) {
-                    self.leader = Some(from);
-                    self.silence = 0;
-                    if mutant(Mutant::ForgottenWithTheLeader) {
-                        self.chunks.clear();
-                        self.in_flight = 0;
-                        self.retransmit_at = None;
-                    }
-                    self.resend_all(now, out);
-                }
+                self.heed(now, from, out);
             }
             (Role::Proposer, Message::Missing { session, gaps }) if session == self.session => {
+                self.heed(now, from, out);
                 self.fill_gaps(now, &gaps, out);
             }
             _ => {}
@@ -488,7 +505,9 @@ impl Process for Client {
             // Either the way there or the way back lost something: send the
             // oldest again, and ask, which a mere repetition would not do.
             self.silence += 1;
-            self.direct = false;
+            if std::mem::take(&mut self.direct) {
+                self.doubted = now + Self::DOUBT;
+            }
             // Where the credit is less than a datagram, one is under way all the same.
             self.window = (self.window / 2).max(self.chunks[0].cost).min(self.credit);
             if !mutant(Mutant::SubmittedOnce) {

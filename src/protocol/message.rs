@@ -77,7 +77,8 @@ impl fmt::Display for ProcessId {
 pub enum Address {
     /// Everyone in the group of a role. Clients' group: clients and learners.
     /// Proposers' group: proposers. Acceptors' group: acceptors and learners.
-    /// Learners' group: learners and proposers.
+    /// Learners' group: learners, and proposers
+    /// that lead or want to.
     Group(Role),
     /// One process, at the address it was last heard from. A world that never
     /// heard from it sends to the group of its role instead.
@@ -140,7 +141,7 @@ impl fmt::Display for Span {
 /// A datagram's content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Message {
-    /// Client to proposers: please order these values.
+    /// Client to the leader, or to all proposers: please order these values.
     Submit {
         /// The client knows that all its items through this number were
         /// delivered. A leader that does not know the client begins behind it.

@@ -9,8 +9,8 @@
 //!
 //! # The roles
 //!
-//! * A [`Client`] numbers its values and sends them to all proposers, again and
-//!   again, until a learner says that they were delivered.
+//! * A [`Client`] numbers its values and sends them to the leader, or to all
+//!   proposers while it knows of none, again and again until a learner says that they were delivered.
 //! * A [`Proposer`] that leads strings values into batches and gives each batch a
 //!   place, an [`Instance`]. The others listen, ready to take over.
 //! * An [`Acceptor`] promises and votes. Together the acceptors are the memory of

@@ -460,7 +460,10 @@ impl Process for Proposer {
                     && leader.ballot() == ballot
                 {
                     leader.heard(now, from);
+                    let before = leader.smallest_buffer();
                     leader.announced(now, from, buffer);
+                    // Until acceptors say how much they hold, credit is scarce.
+                    self.credit_due |= leader.smallest_buffer() > before;
                 }
             }
             (Role::Learner, Message::Following { through, buffer }) => {
