@@ -360,7 +360,9 @@ impl Shrinker {
                     _ => &mut fewer.options.proposers,
                 };
                 let gone = *count;
-                if gone == 0 {
+                // Users must have somewhere to go.
+                let least = u16::from(role == Role::Learner && fewer.options.service.is_some());
+                if gone == least {
                     break;
                 }
                 *count -= 1;

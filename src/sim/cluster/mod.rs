@@ -119,7 +119,7 @@ impl Cluster {
             },
             users: options
                 .service
-                .map(|service| Users::new(seed, service, options.learners)),
+                .map(|service| Users::new(seed, service, options.learners.max(1))),
             trace: Trace::new(scope, aloud),
             sent: None,
             history: None,

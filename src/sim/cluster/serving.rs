@@ -17,7 +17,7 @@ impl Cluster {
         let Some(mut users) = self.users.take() else {
             return Ok(());
         };
-        let replicas = self.options.learners;
+        let replicas = self.options.learners.max(1);
         let dead: Vec<u16> = self
             .nodes
             .iter()
