@@ -53,8 +53,8 @@ fn a_failure_is_cut_down_to_what_it_takes() {
     ];
     for mutant in mutants {
         select(Some(mutant));
-        // Minutes of trouble are cut down, too, but that takes minutes.
-        let short = |seed: &u64| Plan::new(*seed).trouble < Duration::from_secs(10);
+        // Longer trouble is cut down, too, but that takes minutes.
+        let short = |seed: &u64| Plan::new(*seed).trouble < Duration::from_secs(3);
         let mut seeds = (1..2_000).filter(short);
         let seed = seeds.find(|&seed| run(seed, false).is_err());
         let seed = seed.unwrap_or_else(|| panic!("{mutant} survives"));
