@@ -2,9 +2,11 @@
 //! each again until a learner says that it was delivered.
 //!
 //! What flows: [`Client::submit`] queues a value. Whenever there is room, the oldest
-//! values, or pieces of them, become a *chunk*, one datagram's worth, which stays until it is acknowledged and is always sent
-//! again as it was cut. The room is a window over the receivers' socket buffers:
-//! the leader grants it ([`Message::Credit`]), loss halves it, success restores it.
+//! values, or pieces of them, become a *chunk*, one datagram's worth, which stays
+//! until it is acknowledged and is always sent again as it was cut. It goes to the
+//! leader alone while one grants credit and answers, otherwise to all proposers. The
+//! room is a window over the receivers' socket buffers: the leader grants it
+//! ([`Message::Credit`]), loss halves it, success restores it.
 
 mod backlog;
 mod embedded;

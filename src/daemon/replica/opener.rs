@@ -1,9 +1,9 @@
 //! Opens checkpoints of other replicas, off the loop: ten million keys take seconds.
 //!
 //! A thread of its own does, for each, and rests as long as it works where the service
-//! lets it (see [`StateMachine::restore_gently`]). Where processes
-//! share processors, those that serve clients then wait for it no longer than for each
-//! other; on a machine of its own a replica joins a little later than it could.
+//! lets it (see [`StateMachine::restore_gently`]). Where processes share processors,
+//! those that serve clients then wait for it no longer than for each other; on a machine
+//! of its own a replica joins a little later than it could.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -280,7 +280,7 @@ impl Proposer {
                     through: leader.decided(),
                 });
             }
-            // Votes for a leader are a sign of its life.
+            // One that has just stood down still hears votes: a sign of a leader's life.
             Stage::Follower if ballot >= self.leader => self.election.heard(now, &mut self.jitter),
             _ => {}
         }
