@@ -16,6 +16,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
+use crate::protocol::checksum;
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{AcceptorSet, Message, Payloads, ProcessId, Role};
 
@@ -211,9 +212,9 @@ fn tag(bytes: &[u8], behind: &[Bytes]) -> [u8; TAG] {
         true => (&bytes[..HEADER], &[][..]),
         false => (bytes, behind),
     };
-    let sum = behind.iter().fold(crc32c::crc32c(bytes), |sum, part| {
-        crc32c::crc32c_append(sum, part)
-    });
+    let sum = behind
+        .iter()
+        .fold(checksum::of(bytes), |sum, part| checksum::append(sum, part));
     let mut tag = [0; TAG];
     tag[..4].copy_from_slice(&sum.to_le_bytes());
     tag

@@ -110,6 +110,7 @@
 
 pub mod acceptor;
 pub mod ballot;
+pub mod checksum;
 pub mod client;
 pub mod digest;
 pub mod jitter;

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
+use super::checksum;
 use super::message::Progress;
 use super::mutant::{Mutant, mutant};
 use super::settings::Settings;
@@ -193,7 +194,7 @@ impl Sessions {
                         break;
                     }
                     state.partial.extend_from_slice(&item.bytes);
-                    state.checksum = crc32c::crc32c_append(state.checksum, &item.bytes);
+                    state.checksum = checksum::append(state.checksum, &item.bytes);
                     self.unfinished += item.bytes.len();
                     if item.continues {
                         continue;

@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use super::replica::state_in;
 use super::{Damaged, Place, StateMachine};
+use crate::protocol::checksum;
 
 /// One thing that a journal tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +62,8 @@ pub fn write(entry: &Entry, journal: &mut Vec<u8>) {
     let length = (body.len() as u32).to_le_bytes();
     journal.extend_from_slice(&length);
     // Or a damaged length would look like an end that was torn.
-    journal.extend_from_slice(&crc32c::crc32c(&length).to_le_bytes());
-    journal.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    journal.extend_from_slice(&checksum::of(&length).to_le_bytes());
+    journal.extend_from_slice(&checksum::of(&body).to_le_bytes());
     journal.extend_from_slice(&body);
 }
 
@@ -93,7 +94,7 @@ impl Entries {
             let bytes = head[at..at + 4].try_into().expect("four bytes");
             u32::from_le_bytes(bytes)
         };
-        if crc32c::crc32c(&head[..4]) != number(4) {
+        if checksum::of(&head[..4]) != number(4) {
             return Err(Broken::Damaged);
         }
         let (length, crc) = (number(0) as usize, number(8));
@@ -102,7 +103,7 @@ impl Entries {
         }
         self.bytes.advance(Self::HEAD);
         let body = self.bytes.split_to(length);
-        if crc32c::crc32c(&body) != crc {
+        if checksum::of(&body) != crc {
             return Err(Broken::Damaged);
         }
         let entry = postcard::from_bytes(&body).map_err(|_| Broken::Damaged)?;
@@ -232,7 +233,7 @@ impl<S: StateMachine> Replay<S> {
                 self.machine.apply(place, &command, &mut said);
                 self.place = place;
                 self.passed.commands += 1;
-                let now = crc32c::crc32c(&said);
+                let now = checksum::of(&said);
                 if now != reply {
                     let then = reply;
                     return Err(Broken::Reply { place, then, now });
@@ -281,7 +282,7 @@ mod tests {
             entries.push(Entry::Applied {
                 place,
                 command: command.into(),
-                reply: crc32c::crc32c(&reply),
+                reply: checksum::of(&reply),
             });
             let digest = store.digest();
             entries.push(Entry::Digest { place, digest });

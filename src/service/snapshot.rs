@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Damaged;
+use crate::protocol::checksum;
 
 /// The marks of one service's snapshots.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +58,7 @@ impl<'a> Writer<'a> {
         let room = std::mem::take(&mut self.buffer);
         self.buffer = postcard::to_extend(item, room).expect("writing to memory cannot fail");
         if self.buffer.len() >= Self::PART {
-            self.sum = crc32c::crc32c_append(self.sum, &self.buffer);
+            self.sum = checksum::append(self.sum, &self.buffer);
             (self.part)(&self.buffer);
             self.buffer.clear();
         }
@@ -65,7 +66,7 @@ impl<'a> Writer<'a> {
 
     /// Ends it.
     pub fn end(mut self) {
-        let sum = crc32c::crc32c_append(self.sum, &self.buffer);
+        let sum = checksum::append(self.sum, &self.buffer);
         self.buffer.extend_from_slice(&sum.to_le_bytes());
         (self.part)(&self.buffer);
     }
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> {
             return Err(Damaged::Foreign);
         }
         let (body, checksum) = bytes.split_at(bytes.len() - Marks::CHECKSUM);
-        if crc32c::crc32c(body).to_le_bytes() != checksum {
+        if checksum::of(body).to_le_bytes() != checksum {
             return Err(Damaged::Checksum);
         }
         let (header, rest) = body.split_at(Marks::HEADER);

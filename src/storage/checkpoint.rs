@@ -46,6 +46,7 @@
 use super::pages::Pages;
 use super::{Disk, StorageError};
 use crate::protocol::Instance;
+use crate::protocol::checksum;
 use crate::protocol::mutant::{Mutant, mutant};
 
 mod error;
@@ -203,7 +204,7 @@ impl<D: Disk> Shelf<D> {
         self.disk
             .read_at(&name, HEADING, &mut content)
             .map_err(|error| CheckpointError::from_io(&self.disk, "read", &name, error))?;
-        if crc32c::crc32c(&content) != checkpoint.checksum {
+        if checksum::of(&content) != checkpoint.checksum {
             return Err(CheckpointError::content(&self.disk, &name).into());
         }
         Ok(content)

@@ -24,6 +24,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::protocol::checksum;
+
 /// Bytes ahead of a frame's body.
 pub const HEADER: usize = 32;
 
@@ -81,7 +83,7 @@ impl Header {
     /// The body, unmasked, if it is intact. `frame` is the whole frame.
     pub fn body(&self, store: u64, frame: &[u8]) -> Option<Bytes> {
         let masked = frame.get(HEADER..self.frame_length() as usize)?;
-        if crc32c::crc32c(masked) != self.body_crc {
+        if checksum::of(masked) != self.body_crc {
             return None;
         }
         let mut body = BytesMut::with_capacity(masked.len());
@@ -120,7 +122,7 @@ pub fn write(
         buffer.resize(start + frame_length(bytes), 0);
         let frame = &mut buffer[start..];
         let strong = apply(mask(store, position, salt), &mut frame[HEADER..]);
-        let body_crc = crc32c::crc32c(&frame[HEADER..]);
+        let body_crc = checksum::of(&frame[HEADER..]);
         let mut header = &mut frame[..HEADER];
         header.put_u32_le(length);
         header.put_u32_le(0);
@@ -138,9 +140,9 @@ pub fn write(
 
 /// The checksum of a header, over all of it but the checksum's own place.
 fn header_crc(store: u64, header: &[u8]) -> u32 {
-    let crc = crc32c::crc32c(&store.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc, &header[..4]);
-    crc32c::crc32c_append(crc, &header[8..HEADER])
+    let crc = checksum::of(&store.to_le_bytes());
+    let crc = checksum::append(crc, &header[..4]);
+    checksum::append(crc, &header[8..HEADER])
 }
 
 /// A word that no single flipped bit makes zero.

@@ -14,6 +14,7 @@
 use bytes::{Buf, BufMut};
 
 use super::{Disk, StorageError};
+use crate::protocol::checksum;
 
 /// What a disk writes whole or not at all. A disk with larger sectors writes
 /// several of these together, which is as good.
@@ -72,7 +73,7 @@ impl Heading {
         fields.put_u64_le(self.segment_length);
         fields.put_u64_le(self.number);
         fields.put_u64_le(self.first);
-        let crc = crc32c::crc32c(&sector[..CHECKSUM]);
+        let crc = checksum::of(&sector[..CHECKSUM]);
         sector[CHECKSUM..].copy_from_slice(&crc.to_le_bytes());
         sector
     }
@@ -100,7 +101,7 @@ impl Heading {
         }
         fields.advance(MAGIC.len());
         let format = fields.get_u32_le();
-        let intact = sector[CHECKSUM..] == crc32c::crc32c(&sector[..CHECKSUM]).to_le_bytes();
+        let intact = sector[CHECKSUM..] == checksum::of(&sector[..CHECKSUM]).to_le_bytes();
         if format > FORMAT {
             return Err(StorageError::Newer {
                 file: disk.locate(name),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::daemon::Failure;
 use crate::protocol::Delivery;
+use crate::protocol::checksum;
 use crate::service::Place;
 use crate::service::journal::{Entry, write};
 
@@ -68,7 +69,7 @@ impl Journal {
         let entry = Entry::Applied {
             place: Place(delivery.position),
             command: delivery.value.clone(),
-            reply: crc32c::crc32c(reply),
+            reply: checksum::of(reply),
         };
         write(&entry, &mut self.buffer);
         self.since += 1;

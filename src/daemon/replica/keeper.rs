@@ -17,6 +17,7 @@ use mio::Waker;
 
 use crate::daemon::Failure;
 use crate::protocol::Instance;
+use crate::protocol::checksum;
 use crate::service::Frozen;
 use crate::service::replica::{Found, Kept, Snapshot, Wanted};
 use crate::storage::StorageError;
@@ -222,7 +223,7 @@ impl<F: Frozen> Work<F> {
                 let kept = Kept {
                     through,
                     length: content.len() as u64,
-                    checksum: crc32c::crc32c(&content),
+                    checksum: checksum::of(&content),
                 };
                 *latest = Some((kept, content));
                 return self.voice.say(News::Kept(kept));

@@ -13,6 +13,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{Sessions, State};
+use crate::protocol::checksum;
 use crate::protocol::digest::mix;
 use crate::protocol::settings::Settings;
 use crate::protocol::value::{Instance, Run, Session};
@@ -127,7 +128,7 @@ fn take_session(rest: &mut &[u8]) -> Option<(Session, State)> {
     let state = State {
         last,
         instance,
-        checksum: crc32c::crc32c(partial),
+        checksum: checksum::of(partial),
         partial: BytesMut::from(Bytes::copy_from_slice(partial)),
         broken,
     };

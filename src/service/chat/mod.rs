@@ -330,7 +330,10 @@ impl StateMachine for Chat {
             None => Turn::new(place, self.time()).encode_into(reply),
         }
         let told = &reply[from..];
-        let told = mix(u64::from(crc32c::crc32c(told)), told.len() as u64);
+        let told = mix(
+            u64::from(crate::protocol::checksum::of(told)),
+            told.len() as u64,
+        );
         self.log = mix(mix(self.log, place.0), told);
     }
 

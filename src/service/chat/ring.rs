@@ -64,7 +64,10 @@ impl Kept {
     /// One that is to be kept.
     pub fn new(event: Arc<Event>, whole: bool) -> Kept {
         let bytes = postcard::to_stdvec(&*event).expect("writing to memory cannot fail");
-        let print = mix(u64::from(crc32c::crc32c(&bytes)), bytes.len() as u64);
+        let print = mix(
+            u64::from(crate::protocol::checksum::of(&bytes)),
+            bytes.len() as u64,
+        );
         Kept {
             event,
             whole,

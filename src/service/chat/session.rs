@@ -244,5 +244,8 @@ impl Session {
 /// What something adds to a digest.
 pub(super) fn print(item: &impl Serialize) -> u64 {
     let bytes = postcard::to_stdvec(item).expect("writing to memory cannot fail");
-    mix(u64::from(crc32c::crc32c(&bytes)), bytes.len() as u64)
+    mix(
+        u64::from(crate::protocol::checksum::of(&bytes)),
+        bytes.len() as u64,
+    )
 }

@@ -31,6 +31,7 @@ use super::reply::Refusal;
 use super::rows::{FrozenRows, Row, Rows, Seat};
 use super::seats::{Seats, Unseated};
 use super::value::Value;
+use crate::protocol::checksum;
 use crate::protocol::digest::mix;
 use crate::service::Place;
 
@@ -107,8 +108,8 @@ impl Entry {
     ) -> Entry {
         Entry {
             value: Value::new(value),
-            checksum: crc32c::crc32c(value),
-            key_checksum: crc32c::crc32c(key),
+            checksum: checksum::of(value),
+            key_checksum: checksum::of(key),
             version,
             birth,
             deadline,
@@ -143,13 +144,13 @@ impl Entry {
     /// Replaces the value.
     pub fn set_value(&mut self, value: &[u8]) {
         self.value.set(value);
-        self.checksum = crc32c::crc32c(value);
+        self.checksum = checksum::of(value);
     }
 
     /// Adds to the value's end.
     pub fn append(&mut self, more: &[u8]) {
         self.value.append(more);
-        self.checksum = crc32c::crc32c_append(self.checksum, more);
+        self.checksum = checksum::append(self.checksum, more);
     }
 
     /// What this entry adds to the digest.
@@ -172,7 +173,7 @@ impl Entry {
 
 /// The grave of a key.
 fn grave(key: &[u8]) -> u32 {
-    crc32c::crc32c(key) % GRAVES
+    checksum::of(key) % GRAVES
 }
 
 /// Whether there is such a grave.

@@ -15,6 +15,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::rows::Seat;
+use crate::protocol::checksum;
 
 /// How many tables.
 const PARTS: usize = 256;
@@ -61,7 +62,7 @@ impl Default for Seats {
 }
 
 fn part(key: &[u8]) -> usize {
-    crc32c::crc32c(key) as usize % PARTS
+    checksum::of(key) as usize % PARTS
 }
 
 impl Seats {

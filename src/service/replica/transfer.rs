@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::protocol::checksum;
 use crate::protocol::jitter::Jitter;
 use crate::protocol::{Instance, Message, ProcessId, Time};
 
@@ -248,7 +249,7 @@ impl Fetching {
             return Progress::Going;
         }
         let content = std::mem::take(&mut self.content).freeze();
-        if crc32c::crc32c(&content) != kept.checksum {
+        if checksum::of(&content) != kept.checksum {
             log::warn!(
                 "the checkpoint through {through} from {from} was damaged on its way; fetching it again"
             );

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Cluster, Happening};
+use crate::protocol::checksum;
 use crate::protocol::{Ballot, Instance, Message, Payload, ProcessId, Role};
 use crate::sim::node::{Machine, Socket, State, Waiting};
 use crate::sim::random::Random;
@@ -255,7 +256,7 @@ fn elsewhere(message: Message, ahead: u64) -> Message {
 
 /// These bytes with the tag that belongs to them.
 fn tagged(mut bytes: BytesMut) -> Bytes {
-    let tag = crc32c::crc32c(&bytes);
+    let tag = checksum::of(&bytes);
     bytes.put_u32_le(tag);
     bytes.put_bytes(0, wire::TAG - 4);
     bytes.freeze()

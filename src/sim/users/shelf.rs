@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::protocol::checksum;
 use crate::protocol::{Instance, Time};
 use crate::service::replica::{self, Kept, Wanted};
 
@@ -20,7 +21,7 @@ impl Shelf {
         let kept = Kept {
             through,
             length: content.len() as u64,
-            checksum: crc32c::crc32c(&content),
+            checksum: checksum::of(&content),
         };
         self.writing = Some((done, kept, content));
     }

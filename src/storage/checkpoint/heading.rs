@@ -14,6 +14,7 @@ use bytes::{Buf, BufMut};
 
 use super::{Checkpoint, CheckpointError, STEP};
 use crate::protocol::Instance;
+use crate::protocol::checksum;
 use crate::storage::{Disk, StorageError};
 
 /// Bytes of the heading.
@@ -81,7 +82,7 @@ impl Heading {
         fields.put_u64_le(self.checkpoint.through.0);
         fields.put_u64_le(self.checkpoint.length);
         fields.put_u32_le(self.checkpoint.checksum);
-        let crc = crc32c::crc32c(&block[..CHECKSUM]);
+        let crc = checksum::of(&block[..CHECKSUM]);
         block[CHECKSUM..].copy_from_slice(&crc.to_le_bytes());
         block
     }
@@ -108,7 +109,7 @@ impl Heading {
         }
         fields.advance(MAGIC.len());
         let format = fields.get_u32_le();
-        if block[CHECKSUM..] != crc32c::crc32c(&block[..CHECKSUM]).to_le_bytes() || format == 0 {
+        if block[CHECKSUM..] != checksum::of(&block[..CHECKSUM]).to_le_bytes() || format == 0 {
             return damaged(disk, 0, "the heading does not match its checksum".into());
         }
         if format > FORMAT {
@@ -185,7 +186,7 @@ impl Heading {
             disk.read_at(name, at, bytes)
                 .map_err(|error| CheckpointError::from_io(disk, "read", name, error))?;
             let (content, padding) = bytes.split_at(left.min(bytes.len() as u64) as usize);
-            sum = crc32c::crc32c_append(sum, content);
+            sum = checksum::append(sum, content);
             if padding.iter().any(|&byte| byte != 0) {
                 let reason = "not zero behind the content";
                 let from = at + content.len() as u64;
@@ -259,7 +260,7 @@ mod tests {
     fn a_newer_format_is_named() {
         let mut block = HEADING_OF_ALL.encode();
         block[16] = 2;
-        let crc = crc32c::crc32c(&block[..CHECKSUM]);
+        let crc = checksum::of(&block[..CHECKSUM]);
         block[CHECKSUM..].copy_from_slice(&crc.to_le_bytes());
         let error = load(&block).unwrap_err();
         assert!(error.to_string().contains("written in format 2"), "{error}");

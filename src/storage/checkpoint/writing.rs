@@ -3,6 +3,7 @@
 
 use super::heading::HEADING;
 use super::{CheckpointError, Disk, Reads, STEP, StorageError};
+use crate::protocol::checksum;
 use crate::storage::pages::Pages;
 
 /// Steps that are written before they are synced. Where a file system writes through
@@ -60,7 +61,7 @@ impl<'a, 'r, D: Disk> Writing<'a, 'r, D> {
     pub fn add(&mut self, mut part: &[u8], between: &mut dyn FnMut(&mut Reads<'_, D>)) {
         while !part.is_empty() && self.failure.is_none() {
             let (taken, rest) = part.split_at(part.len().min(STEP - self.step.len()));
-            self.checksum = crc32c::crc32c_append(self.checksum, taken);
+            self.checksum = checksum::append(self.checksum, taken);
             self.step.room(taken.len()).extend_from_slice(taken);
             part = rest;
             if self.step.len() == STEP {

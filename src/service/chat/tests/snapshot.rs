@@ -50,7 +50,7 @@ fn written(chat: &Chat) -> Vec<u8> {
 
 /// The checksum behind these bytes.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let sum = crc32c::crc32c(&bytes).to_le_bytes();
+    let sum = crate::protocol::checksum::of(&bytes).to_le_bytes();
     bytes.extend_from_slice(&sum);
     bytes
 }

@@ -72,7 +72,7 @@ pub fn is_silent(effect: &Effect) -> bool {
 impl Observer {
     /// A replica told the reply to the command of a place. All must tell the same.
     pub fn hear(&mut self, who: &str, place: Place, reply: &[u8]) -> Finding {
-        let crc = crc32c::crc32c(reply);
+        let crc = crate::protocol::checksum::of(reply);
         let index = place.0 as usize - 1;
         if let Some((known, first)) = self.replies.get(index) {
             return match *known == crc {
