@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::ballot::Ballot;
@@ -445,6 +446,14 @@ impl Payloads for Message {
             }
             _ => {}
         }
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Message> {
+        let (mut message, rest) = Self::decode_from(bytes)?;
+        if let Message::Submit { run, .. } = &mut message {
+            run.arrived_at_the_end_of(bytes);
+        }
+        rest.is_empty().then_some(message)
     }
 }
 

@@ -5,10 +5,14 @@
 //! decides. To acceptors a batch is a string of bytes. A batch without any run
 //! is a no-op.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::settings::Settings;
 
 /// The number of one decision in the log, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -76,10 +80,12 @@ impl fmt::Display for Session {
 /// Encoded, a payload is its length; the bytes themselves follow after all
 /// fields, as they are, so that neither side copies or walks them. Whoever
 /// decodes hands the bytes back with [`Payloads::decode_from`].
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default)]
 pub struct Payload {
     length: u32,
     bytes: Bytes,
+    /// What the bytes were the end of when they arrived, or nothing.
+    arrived: Bytes,
 }
 
 impl Payload {
@@ -92,6 +98,7 @@ impl Payload {
         Payload {
             length: u32::try_from(bytes.len()).expect("a payload fits a datagram"),
             bytes,
+            arrived: Bytes::new(),
         }
     }
 
@@ -118,6 +125,42 @@ impl Payload {
         self.bytes = rest.split_to(self.len());
         true
     }
+
+    /// Remembers what these bytes are the end of, so that nobody need put together
+    /// again what lies together already. Holding it costs nothing: it is the same memory.
+    fn arrived_at_the_end_of(&mut self, whole: &Bytes) {
+        let place = whole.len().saturating_sub(self.len());
+        if whole[place..].as_ptr_range() == self.bytes.as_ptr_range() {
+            self.arrived = whole.clone();
+        }
+    }
+}
+
+/// How a payload came here makes no difference.
+impl PartialEq for Payload {
+    fn eq(&self, other: &Payload) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Payload {}
+
+impl PartialOrd for Payload {
+    fn partial_cmp(&self, other: &Payload) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Payload {
+    fn cmp(&self, other: &Payload) -> Ordering {
+        (self.length, &self.bytes).cmp(&(other.length, &other.bytes))
+    }
+}
+
+impl Hash for Payload {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.length, &self.bytes).hash(state);
+    }
 }
 
 impl Serialize for Payload {
@@ -130,7 +173,7 @@ impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
         Ok(Payload {
             length: u32::deserialize(deserializer)?,
-            bytes: Bytes::new(),
+            ..Payload::default()
         })
     }
 }
@@ -218,6 +261,17 @@ impl Run {
             .saturating_sub(1)
     }
 
+    /// The encoding of this run, where it lies in what arrived: it need not be copied.
+    /// Only if it lies there exactly as [`Payloads::encode`] would put it.
+    pub fn as_arrived(&self) -> Option<Bytes> {
+        let arrived = &self.items.arrived;
+        let mut room = [0; Settings::RUN_HEADROOM];
+        let fields = postcard::to_slice(self, &mut room).ok()?;
+        let end = arrived.len().checked_sub(self.items.len())?;
+        let start = end.checked_sub(fields.len())?;
+        (arrived[start..end] == *fields).then(|| arrived.slice(start..))
+    }
+
     /// The items, one by one. Ends early where the bytes are malformed: every
     /// learner sees the same end.
     pub fn items(&self) -> Items {
@@ -225,6 +279,13 @@ impl Run {
             rest: self.items.bytes().clone(),
             left: self.count,
         }
+    }
+}
+
+impl Run {
+    /// Remembers what the run is the end of, if it is, see [`Run::as_arrived`].
+    pub(super) fn arrived_at_the_end_of(&mut self, whole: &Bytes) {
+        self.items.arrived_at_the_end_of(whole);
     }
 }
 
@@ -327,6 +388,7 @@ pub fn runs(batch: &Bytes) -> impl Iterator<Item = Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Message;
 
     fn run(first: u64, items: &[(bool, &[u8])]) -> Run {
         let mut buffer = BytesMut::new();
@@ -361,6 +423,26 @@ mod tests {
         let items: Vec<Item> = read[1].items().collect();
         assert!(items[0].continues && items[0].bytes.len() == 70_000);
         assert!(!items[1].continues && items[1].bytes[..] == b"end"[..]);
+    }
+
+    #[test]
+    fn a_run_that_arrived_is_there_encoded_already() {
+        let sent = run(300, &[(false, b"hello"), (true, b"world")]);
+        assert_eq!(sent.as_arrived(), None, "it never arrived");
+        let submit = Message::Submit {
+            acknowledged: 7,
+            run: sent.clone(),
+        };
+        let datagram = submit.encode();
+        let Some(Message::Submit { mut run, .. }) = Message::decode(&datagram) else {
+            panic!("what was encoded is decoded");
+        };
+        let arrived = run.as_arrived().expect("all of it came in one piece");
+        assert_eq!(arrived, sent.encode());
+        assert_eq!(arrived.as_ptr_range().end, datagram.as_ptr_range().end);
+        assert_eq!(run, sent);
+        run.first += 1;
+        assert_eq!(run.as_arrived(), None, "that is not what arrived");
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Leader {
                 && self.pipeline.has_room(now, settings.datagram, settings)
             {
                 let batch = submissions.take_batch(settings.batch_limit());
-                self.pipeline.append(batch.freeze());
+                self.pipeline.append(batch);
             }
             let Some(proposal) = self.pipeline.unsent(now, settings, jitter) else {
                 break;

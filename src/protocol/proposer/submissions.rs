@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::protocol::mutant::{Mutant, mutant};
 use crate::protocol::{Measure, Payloads, ProcessId, Run, Session, Settings, Time};
@@ -234,13 +234,13 @@ impl Submissions {
     }
 
     /// Takes as many runs as one batch of `limit` bytes holds, at least one.
-    pub fn take_batch(&mut self, limit: usize) -> BytesMut {
-        let mut batch = BytesMut::new();
+    pub fn take_batch(&mut self, limit: usize) -> Bytes {
+        let mut batch = Batch::default();
         while let Some(run) = self.again.front() {
             if !batch.is_empty() && batch.len() + cost(run) > limit {
-                return batch;
+                return batch.freeze();
             }
-            run.encode_into(&mut batch);
+            batch.append(run);
             self.again.pop_front();
         }
         while let Some(session) = self.ready.pop_front() {
@@ -253,21 +253,21 @@ impl Submissions {
                 if !batch.is_empty() && full {
                     backlog.queued = true;
                     self.ready.push_front(session);
-                    return batch;
+                    return batch.freeze();
                 }
                 let run = backlog.runs.remove(&first).expect("just seen");
                 self.bytes -= cost(&run);
                 backlog.held -= cost(&run);
-                run.encode_into(&mut batch);
+                batch.append(&run);
                 if mutant(Mutant::RunTwiceInBatch) {
-                    run.encode_into(&mut batch);
+                    batch.append(&run);
                 }
                 let next = run.last().saturating_add(1);
                 backlog.next = Some(next);
                 self.bytes -= backlog.drop_below(next);
             }
         }
-        batch
+        batch.freeze()
     }
 
     /// How many clients were heard lately.
@@ -364,6 +364,45 @@ impl Backlog {
     }
 }
 
+/// A batch that is being put together.
+#[derive(Debug, Default)]
+struct Batch {
+    /// The first run as it arrived, as long as there is no other: most large ones
+    /// stay alone, and then nothing is copied.
+    alone: Bytes,
+    /// All runs.
+    together: BytesMut,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.alone.len() + self.together.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn append(&mut self, run: &Run) {
+        if self.is_empty()
+            && let Some(arrived) = run.as_arrived()
+        {
+            self.alone = arrived;
+            return;
+        }
+        self.together
+            .extend_from_slice(&std::mem::take(&mut self.alone));
+        run.encode_into(&mut self.together);
+    }
+
+    fn freeze(self) -> Bytes {
+        match self.together.is_empty() {
+            true => self.alone,
+            false => self.together.freeze(),
+        }
+    }
+}
+
 /// What a run counts for: one without bytes takes memory, too.
 fn cost(run: &Run) -> usize {
     run.items.len() + Settings::RUN_HEADROOM
@@ -373,8 +412,7 @@ fn cost(run: &Run) -> usize {
 mod tests {
     use super::*;
     use crate::protocol::value::runs;
-    use crate::protocol::{Instance, Payload, Role};
-    use bytes::Bytes;
+    use crate::protocol::{Instance, Message, Payload, Role};
 
     const CLIENT: ProcessId = ProcessId {
         role: Role::Client,
@@ -408,7 +446,7 @@ mod tests {
     }
 
     fn taken(submissions: &mut Submissions) -> Vec<u64> {
-        runs(&submissions.take_batch(10_000).freeze())
+        runs(&submissions.take_batch(10_000))
             .map(|run| run.first)
             .collect()
     }
@@ -468,6 +506,34 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_stays_alone_is_not_copied_and_others_follow_it_as_ever() {
+        let arrive = |run: &Run| {
+            let submit = Message::Submit {
+                acknowledged: 0,
+                run: run.clone(),
+            };
+            match Message::decode(&submit.encode()) {
+                Some(Message::Submit { run, .. }) => run,
+                other => panic!("{other:?}"),
+            }
+        };
+        let sent: Vec<Run> = [(1, 90), (91, 5), (96, 4)].map(|it| run(it.0, it.1)).into();
+        let mut submissions = Submissions::default();
+        for run in &sent {
+            add(&mut submissions, 0, arrive(run));
+        }
+        let place = submissions.sessions.values().next().unwrap().runs[&1]
+            .items
+            .bytes()
+            .as_ptr();
+        let batch = submissions.take_batch(100);
+        assert_eq!(batch, sent[0].encode());
+        assert_eq!(batch[batch.len() - 90..].as_ptr(), place);
+        let both = submissions.take_batch(200);
+        assert_eq!(both, [sent[1].encode(), sent[2].encode()].concat());
+    }
+
+    #[test]
     fn nothing_a_client_says_goes_beyond_the_limits() {
         let mut submissions = Submissions::default();
         add(&mut submissions, u64::MAX, run(u64::MAX, 5));
@@ -506,7 +572,7 @@ mod tests {
         }
         let mut all = Vec::new();
         while submissions.is_ready() {
-            let batch = submissions.take_batch(400).freeze();
+            let batch = submissions.take_batch(400);
             assert!(batch.len() <= 400);
             all.extend(runs(&batch).map(|run| run.first));
         }
