@@ -84,8 +84,9 @@ impl fmt::Display for Session {
 pub struct Payload {
     length: u32,
     bytes: Bytes,
-    /// What the bytes were the end of when they arrived, or nothing.
-    arrived: Bytes,
+    /// What the bytes were the end of when they arrived, if somebody wants to know:
+    /// most payloads are many and small, and must not be larger for the sake of few.
+    arrived: Option<Box<Bytes>>,
 }
 
 impl Payload {
@@ -98,7 +99,7 @@ impl Payload {
         Payload {
             length: u32::try_from(bytes.len()).expect("a payload fits a datagram"),
             bytes,
-            arrived: Bytes::new(),
+            arrived: None,
         }
     }
 
@@ -131,7 +132,7 @@ impl Payload {
     fn arrived_at_the_end_of(&mut self, whole: &Bytes) {
         let place = whole.len().saturating_sub(self.len());
         if whole[place..].as_ptr_range() == self.bytes.as_ptr_range() {
-            self.arrived = whole.clone();
+            self.arrived = Some(Box::new(whole.clone()));
         }
     }
 }
@@ -264,7 +265,7 @@ impl Run {
     /// The encoding of this run, where it lies in what arrived: it need not be copied.
     /// Only if it lies there exactly as [`Payloads::encode`] would put it.
     pub fn as_arrived(&self) -> Option<Bytes> {
-        let arrived = &self.items.arrived;
+        let arrived = self.items.arrived.as_deref()?;
         let mut room = [0; Settings::RUN_HEADROOM];
         let fields = postcard::to_slice(self, &mut room).ok()?;
         let end = arrived.len().checked_sub(self.items.len())?;
