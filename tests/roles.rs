@@ -581,7 +581,7 @@ fn submissions(outputs: &[Output<Client>]) -> Vec<Run> {
 #[test]
 fn a_client_sends_again_until_a_learner_acknowledges() {
     let mut c1 = client();
-    c1.role.submit(at(1), Bytes::from_static(b"v"));
+    c1.role.submit(at(1), b"v");
     let mut out = Outbox::new();
     c1.role.finish_turn(at(1), &mut out);
     let first: Vec<Output<Client>> = out.drain().collect();
@@ -641,14 +641,14 @@ fn an_evicted_client_says_that_the_outcome_is_unknown_only_when_it_is() {
         }],
     };
     let mut c1 = client();
-    c1.role.submit(at(1), Bytes::from_static(b"v"));
+    c1.role.submit(at(1), b"v");
     let mut out = Outbox::new();
     c1.role.finish_turn(at(1), &mut out);
     let outputs: Vec<Output<Client>> = out.drain().collect();
     let session = submissions(&outputs)[0].session;
     let outputs = c1.hear(at(2), process(Role::Learner, 1), evicted(session, 0));
     assert_eq!(events(&outputs), [&client::Event::Evicted { lost: 1 }]);
-    c1.role.submit(at(3), Bytes::from_static(b"w"));
+    c1.role.submit(at(3), b"w");
     let mut out = Outbox::new();
     c1.role.finish_turn(at(3), &mut out);
     let outputs: Vec<Output<Client>> = out.drain().collect();
@@ -663,7 +663,7 @@ fn a_client_is_not_born_where_a_learner_far_behind_stands() {
     let mut c1 = Bench {
         role: Client::new(me, settings(), 1, Time::ZERO),
     };
-    c1.role.submit(at(0), Bytes::from_static(b"v"));
+    c1.role.submit(at(0), b"v");
     let from_learner = Message::Acknowledge {
         delivered: Instance(5),
         sessions: vec![],
@@ -755,8 +755,8 @@ fn an_eviction_inside_a_large_value_leaves_no_half_of_it_behind() {
         };
         // Room for one datagram at a time.
         c1.hear(at(0), leader, credit(1));
-        c1.role.submit(at(1), Bytes::from(vec![b'x'; 3 * piece]));
-        c1.role.submit(at(1), Bytes::from_static(b"whole"));
+        c1.role.submit(at(1), &vec![b'x'; 3 * piece]);
+        c1.role.submit(at(1), b"whole");
         let first = submissions(&c1.hear(at(1), leader, credit(1)))[0].clone();
         let progress = |last, evicted| Message::Acknowledge {
             delivered: Instance(9),

@@ -6,8 +6,6 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::command::{Command, draw, say};
 use super::failure::Failure;
 use super::generator::{Generator, Made, Plan};
@@ -139,17 +137,7 @@ impl World<Client> for Feeder {
         role: &mut Client,
         _: &mut Outbox<Client>,
     ) -> Result<Flow, Failure> {
-        while !self.ended && self.takes_more(role) {
-            match self.next_value(now)? {
-                Some((value, due)) => {
-                    self.submitted += 1;
-                    self.first.get_or_insert(due);
-                    self.latencies.submitted(due);
-                    role.submit(now, value);
-                }
-                None => break,
-            }
-        }
+        while !self.ended && self.takes_more(role) && self.feed(now, role)? {}
         self.hungry = self.takes_more(role);
         self.room = false;
         if self.ended && role.is_done() {
@@ -252,44 +240,53 @@ impl Feeder {
         self.submitted - self.acknowledged < self.outstanding && role.wants_more()
     }
 
-    /// The next value, if there is one now, and when it was due.
-    fn next_value(&mut self, now: Time) -> Result<Option<(Bytes, Time)>, Failure> {
-        let input = match &mut self.source {
+    /// Submits the next value, if there is one now, and says whether there was.
+    fn feed(&mut self, now: Time, role: &mut Client) -> Result<bool, Failure> {
+        let due = match &mut self.source {
             Source::Made(generator) => match generator.next(now) {
-                Made::Value(value, due) => return Ok(Some((value, due))),
-                Made::At(_) => return Ok(None),
+                Made::Value(value, due) => {
+                    role.submit(now, value);
+                    due
+                }
+                Made::At(_) => return Ok(false),
                 Made::End => {
                     self.ended = true;
-                    return Ok(None);
+                    return Ok(false);
                 }
             },
-            Source::Read(input) => input,
+            Source::Read(input) => loop {
+                match input.next() {
+                    Next::Line(Line::Value(value)) => {
+                        role.submit(now, &value);
+                        break now;
+                    }
+                    Next::Line(Line::TooLong { line, bytes }) => {
+                        self.refused += 1;
+                        say(&format!(
+                            "client {}: line {line} has {bytes} bytes, the limit is {}; not sent",
+                            self.id,
+                            Client::MAX_VALUE
+                        ));
+                    }
+                    Next::Later => return Ok(false),
+                    Next::End => {
+                        self.ended = true;
+                        return Ok(false);
+                    }
+                    Next::Failed(error) => {
+                        return Err(Failure::Failed(format!(
+                            "cannot read standard input: {error}; {} values were sent before, {} \
+                             of them are acknowledged",
+                            self.submitted, self.acknowledged
+                        )));
+                    }
+                }
+            },
         };
-        loop {
-            match input.next() {
-                Next::Line(Line::Value(value)) => return Ok(Some((value, now))),
-                Next::Line(Line::TooLong { line, bytes }) => {
-                    self.refused += 1;
-                    say(&format!(
-                        "client {}: line {line} has {bytes} bytes, the limit is {}; not sent",
-                        self.id,
-                        Client::MAX_VALUE
-                    ));
-                }
-                Next::Later => return Ok(None),
-                Next::End => {
-                    self.ended = true;
-                    return Ok(None);
-                }
-                Next::Failed(error) => {
-                    return Err(Failure::Failed(format!(
-                        "cannot read standard input: {error}; {} values were sent before, {} of \
-                         them are acknowledged",
-                        self.submitted, self.acknowledged
-                    )));
-                }
-            }
-        }
+        self.submitted += 1;
+        self.first.get_or_insert(due);
+        self.latencies.submitted(due);
+        Ok(true)
     }
 
     fn deadline_at(&self) -> Option<Time> {

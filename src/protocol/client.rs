@@ -16,8 +16,6 @@ mod round_trip;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::jitter::Jitter;
 use super::message::{Address, Found, Lookup, Message, ProcessId, Progress, Role};
 use super::mutant::{Mutant, mutant};
@@ -145,7 +143,7 @@ impl Client {
             birth: None,
             position: Instance::ZERO,
             renewed: Instance::ZERO,
-            backlog: Backlog::default(),
+            backlog: Backlog::new(settings.run_limit()),
             chunks: VecDeque::new(),
             next: 1,
             acknowledged: 0,
@@ -172,7 +170,7 @@ impl Client {
     /// # Panics
     ///
     /// When the value is larger than [`Client::MAX_VALUE`].
-    pub fn submit(&mut self, now: Time, value: Bytes) {
+    pub fn submit(&mut self, now: Time, value: &[u8]) {
         assert!(value.len() <= Self::MAX_VALUE, "value over the limit");
         self.backlog.push(value, now);
     }
@@ -197,7 +195,7 @@ impl Client {
         };
         while now >= self.paced_until
             && (self.in_flight == 0 || self.in_flight < self.window)
-            && let Some(load) = self.backlog.take(self.settings.run_limit())
+            && let Some(load) = self.backlog.take()
         {
             let run = Run {
                 session: self.session,

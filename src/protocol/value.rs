@@ -276,10 +276,7 @@ impl Run {
     /// The items, one by one. Ends early where the bytes are malformed: every
     /// learner sees the same end.
     pub fn items(&self) -> Items {
-        Items {
-            rest: self.items.bytes().clone(),
-            left: self.count,
-        }
+        Items::new(self.items.bytes().clone(), self.count)
     }
 }
 
@@ -330,6 +327,13 @@ impl Item {
 pub struct Items {
     rest: Bytes,
     left: u32,
+}
+
+impl Items {
+    /// So many items, encoded one behind the other.
+    pub(super) fn new(rest: Bytes, left: u32) -> Items {
+        Items { rest, left }
+    }
 }
 
 impl Iterator for Items {

@@ -276,7 +276,7 @@ impl Stage {
         listen();
         let deeds = match (self.machine.as_mut().expect("started"), input) {
             (Machine::Client(client), Input::Submit(value)) => {
-                client.submit(now, value);
+                client.submit(now, &value);
                 Vec::new()
             }
             (Machine::Learner(learner), Input::Open(open)) => {

@@ -1,5 +1,8 @@
 //! What waits to be sent, and how it is cut into items.
 //!
+//! A value is cut the moment it comes, into the datagrams that it will leave in: so it is
+//! copied once. The last of them takes more values until it leaves.
+//!
 //! A value larger than a datagram begins in whatever room the one before it has
 //! left. Cut by itself it would take one datagram more than it fills: with values
 //! a little larger than a datagram every second one would be nearly empty.
@@ -9,21 +12,31 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::protocol::mutant::{Mutant, mutant};
+use crate::protocol::value::Items;
 use crate::protocol::{Item, Time};
 
 /// Values in the order in which they were submitted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Backlog {
-    values: VecDeque<Waiting>,
+    /// How many bytes the items of one datagram have together.
+    limit: usize,
+    /// One for each datagram.
+    loads: VecDeque<Waiting>,
+    /// Bytes of all of them.
     bytes: usize,
-    /// The first value is what is left of one that was sent in part.
+    /// The first load begins with what is left of a value that was sent in part.
     midway: bool,
 }
 
+/// A load that takes more.
 #[derive(Clone, Debug)]
 struct Waiting {
-    bytes: Bytes,
+    items: BytesMut,
+    count: u32,
+    values: u64,
     submitted: Time,
+    /// The last value goes on in the next load.
+    continues: bool,
 }
 
 /// Items for one datagram.
@@ -44,43 +57,81 @@ impl Backlog {
     /// datagram is free: many small pieces would cost more than they fill.
     const LEAST_ROOM: usize = 16;
 
-    /// Takes a value in.
-    pub(super) fn push(&mut self, bytes: Bytes, submitted: Time) {
-        self.bytes += bytes.len() + Item::OVERHEAD;
-        self.values.push_back(Waiting { bytes, submitted });
+    /// How much more memory a load takes when it grows: most have one value for ever, or
+    /// get full.
+    const GROWTH: usize = 16;
+
+    /// With nothing in it, for datagrams with so many bytes of items.
+    pub(super) fn new(limit: usize) -> Backlog {
+        Backlog {
+            limit,
+            loads: VecDeque::new(),
+            bytes: 0,
+            midway: false,
+        }
     }
 
-    /// Takes out as much as `limit` bytes of items hold, if there is anything.
-    pub(super) fn take(&mut self, limit: usize) -> Option<Load> {
-        let submitted = self.values.front()?.submitted;
-        let mut items = BytesMut::with_capacity(limit.min(self.bytes));
-        let (mut count, mut values) = (0, 0);
-        while let Some(value) = self.values.front_mut() {
-            let room = limit - items.len();
-            let whole = value.bytes.len() + Item::OVERHEAD;
+    /// Takes a value in.
+    pub(super) fn push(&mut self, value: &[u8], submitted: Time) {
+        let mut rest = value;
+        loop {
+            let whole = rest.len() + Item::OVERHEAD;
+            let room = match self.loads.back() {
+                Some(load) => self.limit - load.items.len(),
+                None => 0,
+            };
             if whole <= room {
-                Item::encode(false, &value.bytes, &mut items);
-                self.bytes -= whole;
-                self.values.pop_front();
-                self.midway = false;
-                values += 1;
-            } else if whole > limit && room > limit / Self::LEAST_ROOM {
-                let piece = value.bytes.split_to(room - Item::OVERHEAD);
-                let continues = !mutant(Mutant::PieceEndsValue);
-                Item::encode(continues, &piece, &mut items);
-                self.bytes -= piece.len();
-                self.midway = continues;
-                values += u64::from(!continues);
-            } else {
-                break;
+                self.append(false, rest);
+                return;
             }
-            count += 1;
+            if whole > self.limit && room > self.limit / Self::LEAST_ROOM {
+                let (piece, behind) = rest.split_at(room - Item::OVERHEAD);
+                self.append(!mutant(Mutant::PieceEndsValue), piece);
+                rest = behind;
+            }
+            // Where there are loads already, this one will get full, too.
+            let busy = !self.loads.is_empty();
+            let capacity = if busy {
+                self.limit
+            } else {
+                whole.min(self.limit)
+            };
+            self.loads.push_back(Waiting {
+                items: BytesMut::with_capacity(capacity),
+                count: 0,
+                values: 0,
+                submitted,
+                continues: false,
+            });
         }
+    }
+
+    /// Appends an item to the last load, which has room for it.
+    fn append(&mut self, continues: bool, bytes: &[u8]) {
+        let load = self.loads.back_mut().expect("a load with room");
+        let before = load.items.len();
+        let more = bytes.len() + Item::OVERHEAD;
+        if load.items.capacity() - before < more {
+            let growth = more.max(before * Self::GROWTH);
+            load.items.reserve(growth.min(self.limit - before));
+        }
+        Item::encode(continues, bytes, &mut load.items);
+        load.count += 1;
+        load.values += u64::from(!continues);
+        load.continues = continues;
+        self.bytes += load.items.len() - before;
+    }
+
+    /// Takes out what leaves in the next datagram, if there is anything.
+    pub(super) fn take(&mut self) -> Option<Load> {
+        let load = self.loads.pop_front()?;
+        self.bytes -= load.items.len();
+        self.midway = load.continues;
         Some(Load {
-            items: items.freeze(),
-            count,
-            values,
-            submitted,
+            items: load.items.freeze(),
+            count: load.count,
+            values: load.values,
+            submitted: load.submitted,
         })
     }
 
@@ -91,7 +142,7 @@ impl Backlog {
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.loads.is_empty()
     }
 
     /// How many bytes wait.
@@ -101,22 +152,53 @@ impl Backlog {
 
     /// How many bytes wait, counted anew.
     pub(super) fn count_bytes(&self) -> usize {
-        let waiting = self.values.iter();
-        waiting.map(|it| it.bytes.len() + Item::OVERHEAD).sum()
+        self.loads.iter().map(|load| load.items.len()).sum()
+    }
+
+    /// How many bytes wait at most where none are added from `enough` on, and no value
+    /// is larger than `largest`.
+    pub(super) fn most_bytes(&self, enough: usize, largest: usize) -> usize {
+        let pieces = largest / (self.limit - Item::OVERHEAD) + 2;
+        enough + largest + pieces * Item::OVERHEAD
     }
 
     /// Gives up what is left of a value that was sent in part.
     pub(super) fn drop_rest(&mut self) {
         if std::mem::take(&mut self.midway) {
-            let rest = self.values.pop_front().expect("there is a rest");
-            self.bytes -= rest.bytes.len() + Item::OVERHEAD;
+            let mut values = self.unpack().into_iter();
+            values.next().expect("there is a rest");
+            for (value, submitted) in values {
+                self.push(&value, submitted);
+            }
         }
     }
 
     /// Gives up all values of which nothing was sent.
     pub(super) fn drop_unsent(&mut self) {
-        self.values.truncate(usize::from(self.midway));
-        self.bytes = self.count_bytes();
+        let values = self.unpack();
+        if self.midway {
+            let (rest, submitted) = &values[0];
+            self.push(rest, *submitted);
+        }
+    }
+
+    /// Takes out everything, value by value. What leaves in one datagram counts as
+    /// submitted together.
+    fn unpack(&mut self) -> Vec<(BytesMut, Time)> {
+        let mut values = Vec::new();
+        let mut part = None;
+        self.bytes = 0;
+        for load in self.loads.drain(..) {
+            for item in Items::new(load.items.freeze(), load.count) {
+                let (value, _): &mut (BytesMut, Time) =
+                    part.get_or_insert_with(|| (BytesMut::new(), load.submitted));
+                value.extend_from_slice(&item.bytes);
+                if !item.continues {
+                    values.extend(part.take());
+                }
+            }
+        }
+        values
     }
 }
 
@@ -144,14 +226,14 @@ mod tests {
     /// Takes everything out of values of these sizes: what each datagram has, as
     /// the sizes of its items, those that continue with a minus.
     fn cut(sizes: &[usize]) -> Vec<Vec<i64>> {
-        let mut backlog = Backlog::default();
+        let mut backlog = Backlog::new(LIMIT);
         for (number, &size) in sizes.iter().enumerate() {
             let byte = u8::try_from(number).unwrap();
-            backlog.push(vec![byte; size].into(), Time::ZERO);
+            backlog.push(&vec![byte; size], Time::ZERO);
         }
         let mut loads = Vec::new();
         let mut whole: Vec<Vec<u8>> = vec![Vec::new()];
-        while let Some(load) = backlog.take(LIMIT) {
+        while let Some(load) = backlog.take() {
             assert!(load.items.len() <= LIMIT);
             assert_eq!(backlog.bytes(), backlog.count_bytes());
             let items: Vec<Item> = items(&load);
@@ -202,25 +284,25 @@ mod tests {
 
     #[test]
     fn only_what_was_begun_is_left_where_the_rest_is_taken_back() {
-        let mut backlog = Backlog::default();
+        let mut backlog = Backlog::new(LIMIT);
         for _ in 0..3 {
-            backlog.push(vec![7; 1_500].into(), Time::ZERO);
+            backlog.push(&[7; 1_500], Time::ZERO);
         }
-        backlog.take(LIMIT).unwrap();
+        backlog.take().unwrap();
         backlog.drop_unsent();
-        assert_eq!(backlog.take(LIMIT).unwrap().values, 1);
+        assert_eq!(backlog.take().unwrap().values, 1);
         assert!(backlog.is_empty() && !backlog.is_midway());
     }
 
     #[test]
     fn the_rest_of_what_was_begun_is_dropped_alone() {
-        let mut backlog = Backlog::default();
-        backlog.push(vec![7; 1_500].into(), Time::ZERO);
-        backlog.push(vec![8; 10].into(), Time::ZERO);
-        backlog.take(LIMIT).unwrap();
+        let mut backlog = Backlog::new(LIMIT);
+        backlog.push(&[7; 1_500], Time::ZERO);
+        backlog.push(&[8; 10], Time::ZERO);
+        backlog.take().unwrap();
         backlog.drop_rest();
         backlog.drop_rest();
-        let load = backlog.take(LIMIT).unwrap();
+        let load = backlog.take().unwrap();
         let items: Vec<Item> = items(&load);
         assert_eq!((items.len(), items[0].bytes.len()), (1, 10));
         assert_eq!(backlog.bytes(), 0);

@@ -2,7 +2,6 @@
 
 use super::Client;
 use crate::protocol::Measure;
-use crate::protocol::value::Item;
 
 impl Client {
     /// How much it holds, beside how much it may, if it was given values only
@@ -23,7 +22,7 @@ impl Client {
             Measure::new(
                 "bytes to be sent",
                 self.backlog.bytes(),
-                Self::BACKLOG + Self::MAX_VALUE + Item::OVERHEAD,
+                self.backlog.most_bytes(Self::BACKLOG, Self::MAX_VALUE),
             ),
         ]
     }

@@ -307,7 +307,7 @@ impl<S: StateMachine, T> Replica<S, T> {
             }
             return;
         }
-        self.client.submit(now, command);
+        self.client.submit(now, &command);
         self.changes.push(ticket, now);
     }
 

@@ -92,7 +92,7 @@ impl Cluster {
             match node.to_submit.front() {
                 Some((at, _)) if *at <= self.now => {
                     let (_, value) = node.to_submit.pop_front().expect("it has a front");
-                    client.submit(local, value.clone());
+                    client.submit(local, &value);
                     if let Some(history) = &mut self.history {
                         history.add(self.now, Some(index), Event::Submitted(value));
                     }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use paxcast::protocol::client::Event;
 use paxcast::protocol::{
     Client, Message, Outbox, Output, Process, ProcessId, Role, Run, Session, Settings, Time,
@@ -57,7 +56,7 @@ pub fn run(data: &[u8]) -> u64 {
                     true => script.below(3_000) as usize,
                     false => script.below(20) as usize,
                 };
-                client.submit(now, Bytes::from(vec![script.byte(); length]));
+                client.submit(now, &vec![script.byte(); length]);
                 world.submitted += 1;
             }
             1 => client.handle_timeout(now, &mut out),
