@@ -136,7 +136,7 @@ p99() {
         awk '{ n[NR] = $1 } END { if (!NR) exit 1; i = int(NR * 0.99); printf "%.3f\n", n[i + (i < NR)] / 1e6 }'
 }
 
-# join KEYS MANNER: a fourth replica from nothing, several times, while clients go on.
+# join KEYS: a fourth replica from nothing, several times, while clients go on.
 join() {
     local round from took window pause=2500 each=11
     # A large state takes longer, and so does the time to compare with.
@@ -147,11 +147,10 @@ join() {
         ! running kv4 || strike kv4
         rm -rf -- "$dir/data/replica-4"
         random_pause "$pause" "$pause" # a time without a replica that joins, to compare with
-        mark "$1 keys $2 $round"
+        mark "$1 keys, $round"
         from=$(now)
         start kv 4 --listen 127.0.0.1:0 </dev/null >/dev/null
-        [[ $2 == shared ]] || chrt --all-tasks --idle --pid 0 "${pids[kv4]}"
-        await_mark 4 "$1 keys $2 $round"
+        await_mark 4 "$1 keys, $round"
         took=$(compute 'to - from' from="$from" to="$(now)")
         pause=$(awk -v took="$took" 'BEGIN { printf "%d", took < 2 ? 2500 : 1200 * took }')
         printf '%s\n' "$took" >>"$dir/took"
@@ -165,9 +164,10 @@ join() {
         p99 "$from" "$(compute 'from + window' from="$from" window="$window")" >>"$dir/during"
     done <"$dir/joined"
     paste "$dir/during" "$dir/before" | awk '{ print $1 / $2 }' >"$dir/ratios"
-    below "$1 keys, $2 processors: a replica joins" "$(median <"$dir/took")" 10 s
-    printf '  %-60s%9s ms, before %s ms\n' "$1 keys, $2 processors: p99 of the others" \
+    below "$1 keys: a replica joins" "$(median <"$dir/took")" 10 s
+    printf '  %-60s%9s ms, before %s ms\n' "$1 keys: p99 of the others" \
         "$(median <"$dir/during")" "$(median <"$dir/before")"
+    below "$1 keys: p99 of the others by that before" "$(median <"$dir/ratios")" 2 times
 }
 
 # restart KEYS: replica 1 is killed while clients go on at the others.
@@ -213,9 +213,7 @@ for keys in 100,000 1,000,000; do
         fill 3000000 1000000
         weigh "$(ask 1 DBSIZE) keys" 1000000
     fi
-    join "$keys" shared
-    join "$keys" spare
-    below "$keys keys, spare processors: p99 of the others by that before" "$(median <"$dir/ratios")" 2 times
+    join "$keys"
     restart "$keys"
 done
 await 15 'all replicas to tell one state' agree
