@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`relay`] | one client's way: what is passed on, held back, said again |
 //! | [`gateways`] | which gateways serve, and how many users each has |
+//! | `wording` | what it reads out of lines, and writes into them |
 //! | `front`, `party` | sockets on both sides |
 
 mod front;
 pub mod gateways;
 mod party;
 pub mod relay;
+mod wording;
 
 use std::net::SocketAddr;
 
