@@ -128,6 +128,19 @@ fn commands() -> Vec<Command> {
             seen: None,
         }),
     ];
+    all.push(Command::Come {
+        opening: Opening {
+            connection: 9,
+            nick: "ann".into(),
+            user: "user".into(),
+            host: "host".into(),
+            real: "Ann".into(),
+            account: None,
+            token: Some([7; 32]),
+            seen: Some(Place(400)),
+        },
+        known: Place(401),
+    });
     for departure in [
         Departure::Quit("bye".into()),
         Departure::Lost("reset".into()),
@@ -156,7 +169,8 @@ fn commands() -> Vec<Command> {
             | Command::Tick { .. }
             | Command::Open(_)
             | Command::Leave { .. }
-            | Command::Act { .. } => {}
+            | Command::Act { .. }
+            | Command::Come { .. } => {}
         }
     }
     all
@@ -205,6 +219,7 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::TooLong(s("#a")),
         Refusal::NoText,
+        Refusal::Outdated,
     ];
     for refusal in &all {
         match refusal {
@@ -231,7 +246,8 @@ fn refusals() -> Vec<Refusal> {
             | Refusal::NeedsArgument { .. }
             | Refusal::BansFull { .. }
             | Refusal::TooLong(_)
-            | Refusal::NoText => {}
+            | Refusal::NoText
+            | Refusal::Outdated => {}
         }
     }
     all

@@ -236,6 +236,8 @@ mutants! {
     // The chat.
     /// A session of the chat that goes on elsewhere forgets which lines were done.
     LinesForgottenOnMove = "C3",
+    /// An opening that comes late takes a session of the chat from where it is by now.
+    LateOpeningHeeded = "C3",
     /// Who comes back to the chat is told what they missed from one event too late.
     ReplayBeginsLate = "C1",
     /// What happened in a channel that somebody has left since is not told to them.

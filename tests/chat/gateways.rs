@@ -294,3 +294,29 @@ fn without_acceptors_it_is_said_and_nothing_is_swallowed() {
     chat.agree();
     chat.stop();
 }
+
+#[test]
+fn a_gateway_whose_id_another_one_takes_says_so_and_ends() {
+    let mut chat = Chat::start(2, "");
+    let mut a = chat.user(0, "a", &[]);
+    // With an id that it should not have.
+    let newer = chat.gateway(1);
+    let told = a.until_ended();
+    let away = "Another server has taken the place of this one";
+    assert!(told.iter().any(|line| line.contains(away)), "{told:?}");
+    let older = std::mem::replace(&mut chat.gateways[0], newer);
+    let (status, said) = older.process.outcome();
+    assert_eq!(status, Some(3), "{said}");
+    let why = "another gateway with id 1 has begun";
+    assert!(
+        said.contains(why) && said.contains("an id of its own"),
+        "{said}"
+    );
+    let mut a = chat.user(0, "a", &[]);
+    let mut b = chat.user(1, "b", &[]);
+    a.send("PRIVMSG b :here now");
+    a.heard();
+    b.until(" PRIVMSG b :here now");
+    chat.agree();
+    chat.stop();
+}

@@ -10,6 +10,7 @@ use super::guesses::{Guess, origin};
 use super::line::{Line, Lines, Step};
 use super::numerics::Numeric;
 use super::sasl::Exchange;
+use super::whose::Whose;
 use crate::gateway::crowd::{Guest, Newcomer};
 use crate::gateway::stream::Stream;
 use crate::protocol::Time;
@@ -192,6 +193,14 @@ impl Client {
             doubtful: false,
             missed: None,
             choked: false,
+        }
+    }
+
+    /// What it is known by.
+    pub fn whose(&self) -> Whose {
+        Whose {
+            slot: self.slot,
+            generation: self.generation,
         }
     }
 

@@ -42,6 +42,7 @@ pub fn run(
 /// The front end, as the replica's door.
 #[derive(Debug)]
 struct Desk {
+    id: u16,
     front: Front,
     reply: Vec<u8>,
 }
@@ -65,6 +66,7 @@ impl Desk {
             entrance.id, entrance.about
         ));
         Ok(Desk {
+            id: entrance.id,
             front,
             reply: Vec::new(),
         })
@@ -84,6 +86,14 @@ impl Door<Chat, Ticket> for Desk {
             reply,
         };
         self.front.turn(now, wall(), &mut log);
+        if self.front.is_replaced() {
+            return Err(Failure::Configuration(format!(
+                "another gateway with id {} has begun, and the log has let the users of this one \
+                 go: only one process may have an id; this one ends. If both are wanted, start \
+                 it again with an id of its own",
+                self.id
+            )));
+        }
         Ok(Flow::Going)
     }
 

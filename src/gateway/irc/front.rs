@@ -32,9 +32,10 @@ use mio::net::TcpListener;
 
 use super::client::Client;
 use super::guesses::{Guesses, Line as _};
-use super::log::{Log, Whose};
+use super::log::Log;
 use super::settings::Settings;
 use super::view::View;
+use super::whose::Whose;
 use crate::gateway::crowd::{Allowances, Crowd};
 use crate::protocol::Time;
 use crate::service::Place;
@@ -58,6 +59,8 @@ pub struct Front {
     /// Clients whose passwords are to be checked.
     guesses: Guesses,
     duties: Duties,
+    /// Another gateway with its id has begun.
+    replaced: bool,
     /// Whether a quorum was within reach when clients were told last.
     sound: bool,
     /// Clients that said more than they may, and when they may go on.
@@ -118,6 +121,7 @@ impl Front {
             arrivals: Vec::new(),
             guesses: Guesses::default(),
             duties: Duties::default(),
+            replaced: false,
             sound: true,
             lagging: BTreeSet::new(),
             waiting: false,
@@ -179,6 +183,11 @@ impl Front {
     /// The state is another replica's now.
     pub fn restored(&mut self) {
         self.told.push_back(Told::Restored);
+    }
+
+    /// Whether another gateway with its id has begun, which is to be the only one.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced
     }
 
     /// Does what there is to do. Says whether there is more to do at once.

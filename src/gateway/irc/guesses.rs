@@ -13,12 +13,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::log::Whose;
+use super::whose::Whose;
 
 /// A password that somebody says is theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guess {
-    /// The account, folded.
+    /// The account, folded; empty for all those that there are not.
     pub account: String,
     /// The password.
     pub password: String,

@@ -1,7 +1,7 @@
 //! The seam between the front end and the chat behind it: commands go in, and what
 //! was applied comes back in order.
 
-use super::client::Client;
+use super::whose::Whose;
 use crate::service::Place;
 use crate::service::chat::Chat;
 use crate::service::chat::command::Stamped;
@@ -23,25 +23,6 @@ pub enum Ticket {
     Open(Whose),
     /// Something that the gateway itself must bring into the log.
     Duty(u64),
-}
-
-/// A connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whose {
-    /// Its place in the crowd.
-    pub slot: usize,
-    /// Which guest of that place.
-    pub generation: u32,
-}
-
-impl Whose {
-    /// The name of this connection.
-    pub fn of(client: &Client) -> Whose {
-        Whose {
-            slot: client.slot,
-            generation: client.generation,
-        }
-    }
 }
 
 /// A log with a chat on it. Between two turns of the gateway everything that was

@@ -19,7 +19,7 @@
 //! | `plan` | the commands, one row each: what a line becomes |
 //! | `answers`, `history` | what is answered from the state that is here |
 //! | `showing`, `numerics`, `date` | from effects to lines |
-//! | `view` | who of the chat sits here |
+//! | `view`, `whose` | who of the chat sits here; the name of a connection |
 //! | `arrival` | what somebody is told who comes in, or comes back |
 //! | `server`, [`Settings`] | what the server says of itself; what it is told at its start |
 //! | `flood` | how fast a client may talk |
@@ -50,6 +50,7 @@ mod showing;
 #[cfg(test)]
 mod tests;
 mod view;
+mod whose;
 
 pub use desk::run;
 pub use flood::Flood;

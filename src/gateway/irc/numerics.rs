@@ -55,6 +55,9 @@ impl Numeric {
             Refusal::BadNick(nick) => about(432, nick, "Erroneous nickname"),
             Refusal::NickInUse(nick) => about(433, nick, "Nickname already in use"),
             Refusal::Full => Numeric::new(465, "", "The chat is full, try again later"),
+            Refusal::Outdated => {
+                Numeric::new(451, "", "You have come in over another connection since")
+            }
             Refusal::NotAttached => Numeric::new(451, "", "Connection not registered"),
             Refusal::NoSuchTarget(name) => Numeric::no_such_nick(name),
             Refusal::NoSuchChannel(name) => Numeric::no_such_channel(name),

@@ -57,7 +57,8 @@ pub enum Command {
         /// … but these, who were sent less.
         except: Vec<(SessionId, Place)>,
     },
-    /// Somebody comes in, or comes back.
+    /// Somebody comes in, or comes back, whatever happened to their session since they
+    /// asked. Nobody writes that any more; logs have it from before there was `Come`.
     Open(Opening),
     /// A connection ends.
     Leave {
@@ -82,6 +83,15 @@ pub enum Command {
         number: Option<u64>,
         /// What.
         deed: Deed,
+    },
+    /// Somebody comes in, or comes back.
+    Come {
+        /// Who.
+        opening: Opening,
+        /// All that their gateway had applied when it asked for them: a session that
+        /// was taken up or left behind that is theirs only if they ask again. So a wish
+        /// that comes late does not take it from where they are by now.
+        known: Place,
     },
 }
 

@@ -359,6 +359,9 @@ pub enum Refusal {
     TooLong(String),
     /// There is nothing to say.
     NoText,
+    /// The session came or went behind what the gateway knew when it asked; where
+    /// somebody still waits for it, it asks again.
+    Outdated,
 }
 
 impl Reply {

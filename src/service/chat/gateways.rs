@@ -96,6 +96,11 @@ impl Gateways {
         row.is_some_and(|row| row.run == gateway.run && !row.over)
     }
 
+    /// The run of a gateway that began last.
+    pub fn run(&self, id: u16) -> Option<u64> {
+        self.rows.get(&id).map(|row| row.run)
+    }
+
     /// The run that is over when this one begins.
     pub fn ended_by(&self, gateway: Gateway) -> Option<Gateway> {
         let row = self.rows.get(&gateway.id)?;

@@ -178,6 +178,11 @@ impl Chat {
         attached.copied().unwrap_or(0)
     }
 
+    /// The run of this gateway that began last.
+    pub fn run_of(&self, gateway: u16) -> Option<u64> {
+        self.gateways.run(gateway)
+    }
+
     /// The gateways to which somebody is attached.
     pub fn gateways_in_use(&self) -> impl Iterator<Item = u16> {
         self.sessions.by_gateway().keys().copied()
@@ -254,7 +259,13 @@ impl Chat {
             Command::Begin => self.begin(turn, gateway),
             Command::Tick { seen, except } if current => self.tick(turn, gateway, seen, &except),
             Command::Tick { .. } => {}
-            Command::Open(opening) => self.open(turn, current, seat(opening.connection), opening),
+            Command::Open(opening) => {
+                let seat = seat(opening.connection);
+                self.open(turn, current, seat, opening, Place(u64::MAX));
+            }
+            Command::Come { opening, known } => {
+                self.open(turn, current, seat(opening.connection), opening, known);
+            }
             Command::Leave {
                 session,
                 connection,

@@ -173,10 +173,18 @@ impl Chat {
         }
     }
 
-    /// Somebody comes in, or comes back.
-    pub(super) fn open(&mut self, turn: &mut Turn, current: bool, seat: Seat, opening: Opening) {
+    /// Somebody comes in, or comes back; what happened through `known` their gateway knew.
+    pub(super) fn open(
+        &mut self,
+        turn: &mut Turn,
+        current: bool,
+        seat: Seat,
+        opening: Opening,
+        known: Place,
+    ) {
         let refusal = match self.admit(turn, current, seat, &opening) {
             Ok(None) => return self.enter(turn, seat, opening),
+            Ok(Some(id)) if self.has_moved(id, known) => Refusal::Outdated,
             Ok(Some(id)) => return self.resume(turn, id, seat, &opening),
             Err(refusal) => refusal,
         };
@@ -187,6 +195,12 @@ impl Chat {
             refusal,
         };
         self.emit(turn, not);
+    }
+
+    /// Whether somebody came or went behind a place.
+    fn has_moved(&self, id: SessionId, known: Place) -> bool {
+        let moved = self.sessions.find(id).map(Session::moved);
+        moved > Some(known) && !mutant(Mutant::LateOpeningHeeded)
     }
 
     /// Which session somebody takes up who comes; none if they begin one.

@@ -144,6 +144,13 @@ impl Session {
         }
     }
 
+    /// Where they came or went last.
+    pub(super) fn moved(&self) -> Place {
+        match self.card.presence {
+            Presence::Here { since, .. } | Presence::Gone { since, .. } => since,
+        }
+    }
+
     /// The folded names of the channels that they are in, in their order.
     pub fn channels(&self) -> impl Iterator<Item = &str> {
         self.card.channels.keys().map(|name| &**name)

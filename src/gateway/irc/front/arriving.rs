@@ -5,8 +5,9 @@ use crate::gateway::crowd::Guest;
 use crate::gateway::irc::caps::Caps;
 use crate::gateway::irc::client::{Client, State};
 use crate::gateway::irc::guesses::Line as _;
-use crate::gateway::irc::log::{Log, Ticket, Whose};
+use crate::gateway::irc::log::{Log, Ticket};
 use crate::gateway::irc::numerics::Numeric;
+use crate::gateway::irc::whose::Whose;
 use crate::gateway::irc::{arrival, registration};
 use crate::service::Place;
 use crate::service::chat::command::{Command, Opening, Seat, SessionId};
@@ -40,8 +41,15 @@ impl Front {
             client.state = State::Opening(true);
             return;
         }
+        if client.stream().is_over() {
+            // Who went while nobody listened, as when this process was stopped, must not
+            // take the session from where they are by now.
+            client.closing = true;
+            client.reason.get_or_insert("Connection closed");
+            return;
+        }
         let (user, real) = client.user.clone().unwrap_or_default();
-        let command = Command::Open(Opening {
+        let opening = Opening {
             connection: client.serial,
             nick: client.nick.clone(),
             user,
@@ -50,8 +58,10 @@ impl Front {
             account: client.account.clone(),
             token: client.token,
             seen: client.seen,
-        });
-        let whose = Whose::of(client);
+        };
+        let known = log.place();
+        let command = Command::Come { opening, known };
+        let whose = client.whose();
         client.state = State::Opening(false);
         self.view
             .expect(client.serial, whose.slot, whose.generation);
@@ -92,7 +102,7 @@ impl Front {
                     resumed: *resumed,
                     number: *number,
                 };
-                self.arrivals.push(Whose::of(client));
+                self.arrivals.push(client.whose());
             }
             // The connection did not wait for it.
             None => {
@@ -135,6 +145,8 @@ impl Front {
         client.state = State::Registering;
         let numeric = Numeric::refusal(refusal);
         match refusal {
+            // They are still here, so it is not they who come late: they ask again.
+            Refusal::Outdated => client.state = State::Opening(true),
             Refusal::NickInUse(_) | Refusal::BadNick(_) => {
                 client.nick.clear();
                 client.tell(&numeric);
@@ -201,7 +213,13 @@ impl Front {
     }
 
     /// The log took this gateway for dead: nobody is attached to it any more.
-    pub(super) fn emptied(&mut self) {
+    pub(super) fn emptied(&mut self, log: &impl Log) {
+        let run = log.chat().run_of(self.me.id);
+        if run.is_some_and(|run| run != self.me.run) {
+            // To begin again would end the other one's, and so on for ever.
+            self.replaced = true;
+            return self.send_away("Another server has taken the place of this one; come back");
+        }
         log::warn!(
             "the log heard nothing of this gateway for too long and has let its sessions go; \
              their clients are sent away to come back, and it begins anew"
@@ -212,6 +230,13 @@ impl Front {
     /// Sends everybody away, and begins another run: whoever the log has attached to
     /// this one, known here or not, is let go by that.
     pub(super) fn begin_anew(&mut self, why: &str) {
+        self.send_away(why);
+        self.me.run = self.me.run.wrapping_add(1);
+        self.duties.owe(Command::Begin);
+    }
+
+    /// Nobody sits here any more.
+    fn send_away(&mut self, why: &str) {
         for (_, client) in self.crowd.guests_mut() {
             if client.session().is_some() || matches!(client.state, State::Opening(_)) {
                 client.end(why);
@@ -221,7 +246,5 @@ impl Front {
         self.crowd.list_all();
         self.duties.clear();
         self.view = Default::default();
-        self.me.run = self.me.run.wrapping_add(1);
-        self.duties.owe(Command::Begin);
     }
 }

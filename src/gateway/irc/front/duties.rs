@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Front;
 use crate::gateway::irc::client::{Client, State};
 use crate::gateway::irc::guesses::Line as _;
-use crate::gateway::irc::log::{Log, Ticket, Whose};
+use crate::gateway::irc::log::{Log, Ticket};
 use crate::protocol::Time;
 use crate::service::Place;
 use crate::service::chat::command::{Command, Departure, Gateway, SessionId, Stamped};
@@ -167,7 +167,7 @@ impl Front {
     pub(super) fn forget(&mut self, client: &Client, place: Place) {
         if let Some(guess) = &client.guess {
             let path = (client.origin, (guess.account.clone(), ()));
-            self.guesses.leave(path, Whose::of(client));
+            self.guesses.leave(path, client.whose());
         }
         let session = client.session();
         self.view.leave(client.serial, session);

@@ -11,7 +11,7 @@ use crate::gateway::crowd::{Guest, Stay};
 use crate::gateway::irc::client::{Client, Next, State};
 use crate::gateway::irc::guesses::Line as _;
 use crate::gateway::irc::line::Line;
-use crate::gateway::irc::log::{Log, Ticket, Whose};
+use crate::gateway::irc::log::{Log, Ticket};
 use crate::gateway::irc::numerics::Numeric;
 use crate::gateway::irc::plan::{Plan, Question, plan};
 use crate::gateway::irc::server::Census;
@@ -159,7 +159,7 @@ impl Front {
         });
         if let Some(guess) = &client.guess {
             let path = (client.origin, (guess.account.clone(), ()));
-            self.guesses.join(path, Whose::of(client));
+            self.guesses.join(path, client.whose());
         }
     }
 
@@ -224,7 +224,7 @@ impl Front {
     ) {
         client.under_way += 1;
         let ticket = Ticket::Line {
-            whose: Whose::of(client),
+            whose: client.whose(),
             number,
             verb,
         };

@@ -28,7 +28,7 @@ impl Front {
                     nick: _,
                     refusal,
                 } => self.not_opened(*seat, refusal),
-                Effect::Emptied { gateway } if *gateway == self.me => self.emptied(),
+                Effect::Emptied { gateway } if *gateway == self.me => self.emptied(log),
                 Effect::Quit { seat, reason, .. } => {
                     self.spread(log.chat(), moment, effect);
                     self.quit(*seat, reason);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::rig::{Client, Rig};
+use super::rig::{Client, Rig, settings};
+use crate::gateway::caller::PLENTY;
 use crate::service::chat::limits::Limits;
 
 const SESSION: &str = "CAP REQ :paxcast/session";
@@ -244,4 +245,105 @@ fn names_of_large_channels_say_that_they_are_of_now() {
     let told = names(&rig.heard(&mut a));
     let (end, list) = told.split_last().expect("an end");
     assert!(!end && list.len() > 1 && !list.contains(&false), "{told:?}");
+}
+
+/// Says who it is, at a gateway.
+fn introduce(rig: &mut Rig, index: usize, lines: &[&str]) -> Client {
+    let mut client = rig.connect(index);
+    for line in lines {
+        client.send(line);
+    }
+    for line in ["PASS hush", "NICK a", "USER a 0 * :a", "CAP END"] {
+        client.send(line);
+    }
+    client
+}
+
+#[test]
+fn an_opening_that_comes_late_does_not_take_a_session_away() {
+    let mut rig = Rig::new(3);
+    let lines = [SESSION, "PAXOS SEEN 0"];
+    for stays in [false, true] {
+        let mut here = rig.user(1, "a", &[SESSION, "PASS hush"]);
+        rig.heard(&mut here);
+        here.send("@paxcast/number=1 JOIN #x");
+        rig.until(&mut here, "PAXOS DONE 1");
+        rig.log.slow = true;
+        let elsewhere = introduce(&mut rig, 0, &lines);
+        for _ in 0..20 {
+            rig.turn();
+        }
+        rig.hold_back();
+        // It comes in somewhere else before that is done.
+        drop(here);
+        let mut here = introduce(&mut rig, 2, &lines);
+        rig.until(&mut here, "PAXOS RESUMED 1");
+        match stays {
+            false => {
+                drop(elsewhere);
+                for _ in 0..20 {
+                    rig.turn();
+                }
+                rig.let_go();
+                assert_eq!(rig.heard(&mut here).len(), 3, "it is shown its channel");
+                here.send("QUIT");
+                rig.until_ended(&mut here);
+            }
+            true => {
+                // One who is still there is the one that counts, in the end.
+                let mut elsewhere = elsewhere;
+                rig.let_go();
+                rig.until(&mut elsewhere, "PAXOS RESUMED 1");
+                let last = rig.until_ended(&mut here);
+                assert!(
+                    last.iter().any(|line| line.ends_with("PAXOS DISPLACED")),
+                    "{last:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn who_hung_up_while_nobody_listened_does_not_come_in() {
+    let mut rig = Rig::new(2);
+    // All of it waits in the kernel, as where the gateway is stopped.
+    let elsewhere = introduce(&mut rig, 0, &[]);
+    drop(elsewhere);
+    let mut here = rig.user(1, "a", &["PASS hush"]);
+    rig.log.slow = true;
+    for _ in 0..20 {
+        rig.turn();
+    }
+    rig.log.slow = false;
+    assert_eq!(rig.fact(0, "connections"), 1, "it was there");
+    assert_eq!(rig.fact(0, "clients"), 0);
+    rig.heard(&mut here);
+    let place = rig.log.place;
+    let session = rig.log.chat.everybody().next().expect("one is there");
+    let seat = session.seat().expect("attached");
+    assert_eq!(seat.gateway.id, 2, "at {place}");
+}
+
+#[test]
+fn of_two_gateways_with_one_id_the_newer_goes_on() {
+    let mut one = settings(1);
+    one.run += 1;
+    let mut rig = Rig::with(vec![settings(1)]);
+    let mut a = rig.user(0, "a", &[]);
+    rig.open(one, PLENTY);
+    let told = rig.until_ended(&mut a);
+    assert!(
+        told.iter()
+            .any(|line| line.contains("has taken the place of this one")),
+        "{told:?}"
+    );
+    assert!(rig.fronts[0].is_replaced() && !rig.fronts[1].is_replaced());
+    let mut a = rig.user(1, "a", &[]);
+    let place = rig.log.place;
+    for _ in 0..20 {
+        rig.turn();
+    }
+    rig.heard(&mut a);
+    assert_eq!(rig.log.place, place, "neither ends the other again");
 }

@@ -47,6 +47,8 @@ pub struct Shared {
     pub full: Vec<usize>,
     /// Nothing gets its place for now.
     pub slow: bool,
+    /// What comes later than all else.
+    late: Vec<(usize, Option<Ticket>, Stamped)>,
 }
 
 /// One gateway's way to it.
@@ -149,33 +151,38 @@ impl Rig {
     }
 
     fn allowing(all: Vec<Settings>, allowances: Allowances) -> Rig {
-        let poll = Poll::new().expect("a poll");
-        let now = Time(1);
-        let fronts = all.into_iter().enumerate().map(|(index, settings)| {
-            let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"));
-            let listener = listener.expect("a port");
-            let token = index * NAMES;
-            Front::open(settings, listener, poll.registry(), token, allowances, now)
-                .expect("a front")
-        });
-        let fronts: Vec<Front> = fronts.collect();
-        Rig {
+        let mut rig = Rig {
             log: Shared {
                 chat: Chat::new(),
                 place: Place::ZERO,
                 submitted: Vec::new(),
-                answers: fronts.iter().map(|_| VecDeque::new()).collect(),
+                answers: Vec::new(),
                 alone: Vec::new(),
                 full: Vec::new(),
                 verdict: None,
                 slow: false,
+                late: Vec::new(),
             },
-            poll,
-            fronts,
-            now,
+            poll: Poll::new().expect("a poll"),
+            fronts: Vec::new(),
+            now: Time(1),
             wall: 1_000_000_000_000,
             busy: false,
+        };
+        for settings in all {
+            rig.open(settings, allowances);
         }
+        rig
+    }
+
+    /// One more gateway.
+    pub fn open(&mut self, settings: Settings, allowances: Allowances) {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"));
+        let listener = listener.expect("a port");
+        let (registry, token) = (self.poll.registry(), self.fronts.len() * NAMES);
+        let front = Front::open(settings, listener, registry, token, allowances, self.now);
+        self.fronts.push(front.expect("a front"));
+        self.log.answers.push(VecDeque::new());
     }
 
     pub fn connect(&mut self, index: usize) -> Client {
@@ -196,6 +203,21 @@ impl Rig {
         let facts = self.fronts[index].facts();
         let fact = facts.iter().find(|(known, _)| *known == name);
         fact.expect("it tells that").1
+    }
+
+    /// Keeps back what was submitted so far and has no place.
+    pub fn hold_back(&mut self) {
+        let submitted = std::mem::take(&mut self.log.submitted);
+        assert!(!submitted.is_empty(), "something is under way");
+        self.log.late.extend(submitted);
+        self.log.slow = false;
+    }
+
+    /// What was kept back gets its place.
+    pub fn let_go(&mut self) {
+        let late = std::mem::take(&mut self.log.late);
+        self.log.submitted.extend(late);
+        self.turn();
     }
 
     /// One turn of all gateways, and then of the log.
@@ -230,7 +252,7 @@ impl Rig {
         let gateway = Gateway { id: 99, run: 1 };
         for _ in 0..count {
             let connection = self.log.place.0;
-            let opening = Command::Open(Opening {
+            let opening = Opening {
                 connection,
                 nick: format!("bot{connection}"),
                 user: "bot".into(),
@@ -239,8 +261,9 @@ impl Rig {
                 account: None,
                 token: None,
                 seen: None,
-            });
-            let session = SessionId(self.apply(gateway, opening));
+            };
+            let known = self.log.place;
+            let session = SessionId(self.apply(gateway, Command::Come { opening, known }));
             let deed = Deed::Join(vec![(channel.to_owned(), None)]);
             let join = Command::Act {
                 session,

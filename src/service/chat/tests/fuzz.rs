@@ -223,6 +223,7 @@ fn command() -> impl Strategy<Value = Command> {
             seen,
         });
     let lost = any::<bool>();
+    let known = prop_oneof![1 => place(), 2 => Just(Place(u64::MAX))];
     let departure = (text(), lost).prop_map(|(text, lost)| match lost {
         true => Departure::Lost(text),
         false => Departure::Quit(text),
@@ -234,7 +235,10 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => Just(Command::Begin),
         3 => (place(), except).prop_map(|(seen, except)| Command::Tick { seen, except }),
-        12 => opening.prop_map(Command::Open),
+        12 => (opening, option::weighted(0.9, known)).prop_map(|(opening, known)| match known {
+            Some(known) => Command::Come { opening, known },
+            None => Command::Open(opening),
+        }),
         2 => (place(), departure).prop_map(move |(seen, departure)| Command::Leave {
             session,
             connection: 0,

@@ -408,3 +408,47 @@ fn who_goes_on_is_found_under_the_nick_that_they_have_by_now() {
     let told = come(&mut rig, on);
     assert!(told.starts_with("fay opened in place of "), "{told}");
 }
+
+#[test]
+fn what_comes_late_takes_no_session_from_where_it_is() {
+    let mut rig = Rig::new();
+    let ann = rig.open(with_token("ann"));
+    let before = rig.place;
+    let asked = |known, connection, seen| Command::Come {
+        opening: Opening {
+            connection,
+            seen,
+            ..with_token("ann")
+        },
+        known,
+    };
+    // She has come in elsewhere since, and has done something there.
+    let there = rig.come(with_token("ann"));
+    assert_eq!(
+        rig.show(&there.effects[0]),
+        "ann opened in place of 1 behind @1, 0 done"
+    );
+    rig.act(ann, Some(7), Deed::Away(None));
+    for seen in [None, Some(before)] {
+        assert_eq!(rig.apply(asked(before, 90, seen)), "ann not: Outdated");
+    }
+    let session = rig.chat.session(ann).expect("it stands");
+    assert_eq!(
+        (session.number(), session.seat().map(|seat| seat.connection)),
+        (7, Some(2))
+    );
+    // She has gone since: that counts alike.
+    let known = rig.place;
+    rig.lose(ann);
+    assert_eq!(rig.apply(asked(known, 91, None)), "ann not: Outdated");
+    // Whoever asks again knows.
+    let known = rig.place;
+    let told = rig.apply(asked(known, 91, Some(known)));
+    assert_eq!(told, format!("ann opened behind {known}, 7 done"));
+    // So it was before anybody said what they know: logs have it.
+    let told = rig.apply(Command::Open(Opening {
+        connection: 92,
+        ..with_token("ann")
+    }));
+    assert!(told.starts_with("ann opened in place of 91"), "{told}");
+}

@@ -89,10 +89,12 @@ impl Rig {
     pub fn come(&mut self, opening: Opening) -> Reply {
         self.connections += 1;
         let connection = self.connections;
-        self.reply(Command::Open(Opening {
+        let known = self.place;
+        let opening = Opening {
             connection,
             ..opening
-        }))
+        };
+        self.reply(Command::Come { opening, known })
     }
 
     /// Opens at a new connection, which works; gives the session.
@@ -151,10 +153,12 @@ impl Rig {
     pub fn unchecked_open(&mut self, opening: Opening) -> SessionId {
         self.connections += 1;
         let connection = self.connections;
-        self.unasked(Command::Open(Opening {
+        let known = self.place;
+        let opening = Opening {
             connection,
             ..opening
-        }));
+        };
+        self.unasked(Command::Come { opening, known });
         SessionId(self.place)
     }
 

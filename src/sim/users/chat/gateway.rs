@@ -16,7 +16,7 @@ use crate::service::chat::Chat;
 use crate::service::chat::command::{
     self, Command, Deed, Departure, Opening, Seat, SessionId, Stamped,
 };
-use crate::service::chat::effect::{Audience, Effect, Reply};
+use crate::service::chat::effect::{Audience, Effect, Refusal, Reply};
 use crate::service::chat::name::fold;
 use crate::service::replica::Verdict;
 use crate::sim::users::{Served, mix};
@@ -44,6 +44,7 @@ pub struct Gateway {
 #[derive(Debug)]
 struct Guest {
     person: usize,
+    opening: Opening,
     session: Option<SessionId>,
     stage: Stage,
     /// Folded names.
@@ -53,6 +54,8 @@ struct Guest {
 /// How far it has come.
 #[derive(Debug)]
 enum Stage {
+    /// A session is to be asked for.
+    Asking,
     /// A session is being opened.
     Opening,
     /// It is open, and what was missed is not shown yet.
@@ -185,6 +188,16 @@ impl Gateway {
                         // They have gone meanwhile.
                         None => self.lose(who.session, seat.connection, resumed.unwrap_or(place)),
                     }
+                }
+            }
+            Effect::NotOpened {
+                seat,
+                refusal: Refusal::Outdated,
+                ..
+            } if seat.gateway == self.me => {
+                // Who is still there has not come late.
+                if let Some(guest) = self.guests.get_mut(&seat.connection) {
+                    guest.stage = Stage::Asking;
                 }
             }
             Effect::NotOpened { seat, .. } if seat.gateway == self.me => {
@@ -373,21 +386,37 @@ impl Gateway {
         }
         self.next += 1;
         let number = self.next;
+        let connection = number;
         let guest = Guest {
             person,
+            opening: Opening {
+                connection,
+                ..opening
+            },
             session: None,
-            stage: Stage::Opening,
+            stage: Stage::Asking,
             channels: BTreeSet::new(),
         };
         self.guests.insert(number, guest);
-        let connection = number;
-        let opening = Opening {
-            connection,
-            ..opening
-        };
-        self.submit(desk, stamp, Ticket::Open(number), Command::Open(opening));
+        self.ask(stamp, desk);
         let gateway = self.me;
         Some(Connection { gateway, number })
+    }
+
+    /// Asks the log for sessions.
+    fn ask(&mut self, stamp: u64, desk: &mut Desk<'_>) {
+        let mut asking = Vec::new();
+        for (number, guest) in &mut self.guests {
+            if matches!(guest.stage, Stage::Asking) {
+                guest.stage = Stage::Opening;
+                asking.push((*number, guest.opening.clone()));
+            }
+        }
+        for (number, opening) in asking {
+            let known = desk.replica.place();
+            let come = Command::Come { opening, known };
+            self.submit(desk, stamp, Ticket::Open(number), come);
+        }
     }
 
     /// Somebody's line.
@@ -455,9 +484,10 @@ impl Gateway {
         desk: &mut Desk<'_>,
         seen: impl Fn(usize) -> Option<Place>,
     ) {
-        if now >= self.retry && self.duties.values().any(|duty| !duty.under_way) {
+        if now >= self.retry && self.has_work() {
             self.retry = now + Self::AGAIN;
             if desk.replica.is_sound() && desk.replica.has_room() {
+                self.ask(stamp, desk);
                 let mut due = Vec::new();
                 for (number, duty) in &mut self.duties {
                     if !std::mem::replace(&mut duty.under_way, true) {
@@ -495,15 +525,20 @@ impl Gateway {
         self.ticked + after
     }
 
+    /// Whether something is to be handed in.
+    fn has_work(&self) -> bool {
+        let mut guests = self.guests.values();
+        self.duties.values().any(|duty| !duty.under_way)
+            || guests.any(|guest| matches!(guest.stage, Stage::Asking))
+    }
+
     /// When it has something to do.
     pub fn due(&self) -> Time {
-        let mut duties = self.duties.values();
-        let guests = self.guests.values();
-        let arriving = |guest: &Guest| matches!(guest.stage, Stage::Arriving(_));
-        if guests.into_iter().any(arriving) {
+        let mut guests = self.guests.values();
+        if guests.any(|guest| matches!(guest.stage, Stage::Arriving(_))) {
             return Time::ZERO;
         }
-        match duties.any(|duty| !duty.under_way) {
+        match self.has_work() {
             true => self.retry.min(self.tick_at()),
             false => self.tick_at(),
         }

@@ -41,6 +41,8 @@ pub struct Person {
     pub pipe: VecDeque<Item>,
     /// Since when nothing has come of what they wait for.
     since: Time,
+    /// How long they wait to be let in.
+    patience: Duration,
     /// Whether they come back by an account, or by a secret.
     has_account: bool,
     nick: String,
@@ -100,6 +102,10 @@ impl Person {
     /// How long they wait for anything.
     const PATIENCE: Duration = Duration::from_secs(4);
 
+    /// How long they wait to be let in, when they try elsewhere soon: what they asked for
+    /// here may come later than that.
+    const IMPATIENCE: Duration = Duration::from_millis(300);
+
     /// Lines that may be under way.
     pub const WINDOW: usize = 4;
 
@@ -118,6 +124,7 @@ impl Person {
             welcomed: false,
             pipe: VecDeque::new(),
             since: Time::ZERO,
+            patience: Self::PATIENCE,
             nick: format!("p{index}"),
             tries: 0,
             asked: String::new(),
@@ -192,7 +199,12 @@ impl Person {
     pub fn is_weary(&self, now: Time) -> bool {
         let waits = !self.welcomed || !self.pending.is_empty();
         let held_up = self.may_speak() && now.since(self.due) >= Self::PATIENCE;
-        let weary = now.since(self.since) >= Self::PATIENCE;
+        let patience = if self.welcomed {
+            Self::PATIENCE
+        } else {
+            self.patience
+        };
+        let weary = now.since(self.since) >= patience;
         self.connection.is_some() && weary && (waits || held_up)
     }
 
@@ -224,10 +236,16 @@ impl Person {
     pub fn introduce(&mut self, now: Time, observer: &Observer) -> Opening {
         let candidates = self.candidates();
         self.asked = candidates[self.tries % candidates.len()].clone();
-        // Also the first time: an opening of theirs that comes late must not let the count
-        // of their lines begin anew.
-        self.claimed = Some(self.seen(observer));
+        // Who has not been let in yet claims nothing, which lets the count of their lines
+        // begin anew.
+        self.claimed = self.session.map(|_| self.seen(observer));
         self.since = now;
+        // The first time nothing tells which of two openings is the later one.
+        let hurries = if self.session.is_none() { 0.6 } else { 0.1 };
+        self.patience = match self.random.chance(hurries) {
+            true => self.random.duration(Duration::ZERO, Self::IMPATIENCE),
+            false => Self::PATIENCE,
+        };
         let name = format!("p{}", self.index);
         let mut token = [7; 32];
         token[0] = self.index as u8;
