@@ -9,7 +9,7 @@ use super::check::Delivered;
 use super::disk::Disk;
 use super::history::Parcel;
 use super::name::Name;
-use super::users::{Served, Shelf};
+use super::users::{Served, Service, Shelf};
 use crate::protocol::Instance;
 use crate::protocol::acceptor::Acceptor;
 use crate::protocol::client::{self, Client};
@@ -20,7 +20,7 @@ use crate::protocol::{
     Role, Time,
 };
 use crate::service::Place;
-use crate::service::replica::{self, Wanted};
+use crate::service::replica::{self, Opened, Wanted};
 
 /// A role of the protocol, whichever it is.
 #[derive(Clone, Debug)]
@@ -126,17 +126,17 @@ impl Machine {
                     Input::Part(found) => replica.handle_found(now, found, &mut out),
                     Input::Found(_) | Input::Open(_) => {}
                 }
-                if let Some(parcel) = replica.due_parcel() {
-                    replica.take_over(now, parcel.open(&mut || {}), &mut out);
-                }
-                for output in out.drain() {
-                    match output {
-                        Output::Send { to, message } => effects.push(Effect::Send(to, message)),
-                        Output::Lookup(lookup) => match lookup {},
-                        Output::Event(event) => replicated(event, effects),
-                    }
-                }
+                served(&mut out, effects);
             }
+        }
+    }
+
+    /// Hands a replica the checkpoint of another one, which is open by now.
+    pub fn take_over(&mut self, now: Time, opened: Opened<Service>, effects: &mut Vec<Effect>) {
+        if let Machine::Replica(replica) = self {
+            let mut out = Outbox::new();
+            replica.take_over(now, opened, &mut out);
+            served(&mut out, effects);
         }
     }
 
@@ -192,6 +192,17 @@ fn cut_bytes(words: &str) -> String {
         }
     }
     cut.chars().take(MOST).collect()
+}
+
+/// What a replica wants done.
+fn served(out: &mut Outbox<Served>, effects: &mut Vec<Effect>) {
+    for output in out.drain() {
+        match output {
+            Output::Send { to, message } => effects.push(Effect::Send(to, message)),
+            Output::Lookup(lookup) => match lookup {},
+            Output::Event(event) => replicated(event, effects),
+        }
+    }
 }
 
 /// A learner's event, as far as it matters here.

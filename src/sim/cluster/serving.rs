@@ -63,6 +63,27 @@ impl Cluster {
         moved.and(outcome).and(compared)
     }
 
+    /// A replica to which a checkpoint of another one has come begins to open it, and goes
+    /// on as it is meanwhile; from one that is open by now it goes on.
+    pub(super) fn open_checkpoint(&mut self, index: usize, effects: &mut Vec<Effect>) {
+        let (Some(users), node) = (&mut self.users, &mut self.nodes[index]) else {
+            return;
+        };
+        let Machine::Replica(replica) = &mut node.machine else {
+            return;
+        };
+        if let Some(parcel) = replica.due_parcel() {
+            let takes = users
+                .random
+                .duration(Duration::ZERO, users.options().keeping);
+            node.shelf.open(self.now + takes, parcel.open(&mut || {}));
+        }
+        if let Some(opened) = node.shelf.opened(self.now) {
+            let local = node.clock.shows(self.now);
+            node.machine.take_over(local, opened, effects);
+        }
+    }
+
     /// What was applied in this turn so far is told ahead of what is done for users: what
     /// they are shown of the state is then all that was told. It is told again when it is
     /// carried out.

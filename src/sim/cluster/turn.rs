@@ -66,6 +66,7 @@ impl Cluster {
             self.chance.cut_short(turn, taken);
         }
         self.feed(index);
+        self.open_checkpoint(index, &mut effects);
         self.tell(index, &effects)?;
         self.serve(index)?;
         let node = &mut self.nodes[index];

@@ -42,7 +42,7 @@ pub struct ServiceOptions {
     pub leisure: Duration,
     /// Bytes of commands between two checkpoints.
     pub checkpoint: u64,
-    /// How long it takes to keep one, at most.
+    /// How long it takes to keep one, or to open another replica's, at most.
     pub keeping: Duration,
     /// How long one replica or the other hears of no proposals and no votes, and then
     /// another one, or none; never if zero. It is asked all the same.

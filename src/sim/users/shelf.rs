@@ -1,18 +1,22 @@
-//! Where a simulated replica keeps its checkpoints.
+//! Where a simulated replica keeps its checkpoints, and how long it takes to open those
+//! of others.
 
 use bytes::Bytes;
 
+use super::Service;
 use crate::protocol::checksum;
 use crate::protocol::{Instance, Time};
-use crate::service::replica::{self, Kept, Wanted};
+use crate::service::replica::{self, Kept, Opened, Wanted};
 
 /// A replica's checkpoints on its disk.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Shelf {
     /// The latest two.
     kept: Vec<(Kept, Bytes)>,
     /// One that is being written, and when that is done.
     writing: Option<(Time, Kept, Bytes)>,
+    /// One of another replica's that is being opened, and when that is done.
+    opening: Option<(Time, Opened<Service>)>,
 }
 
 impl Shelf {
@@ -36,14 +40,28 @@ impl Shelf {
         Some(kept)
     }
 
-    /// When something will be written.
+    /// Begins to open one of another replica's.
+    pub fn open(&mut self, done: Time, opened: Opened<Service>) {
+        self.opening = Some((done, opened));
+    }
+
+    /// What is open by now, if anything is.
+    pub fn opened(&mut self, now: Time) -> Option<Opened<Service>> {
+        let opened = self.opening.take_if(|(done, _)| *done <= now);
+        opened.map(|(_, opened)| opened)
+    }
+
+    /// When something will be written, or open.
     pub fn done_at(&self) -> Option<Time> {
-        self.writing.as_ref().map(|(done, ..)| *done)
+        let written = self.writing.as_ref().map(|(done, ..)| *done);
+        let open = self.opening.as_ref().map(|(done, _)| *done);
+        written.into_iter().chain(open).min()
     }
 
     /// Its machine dies: what was not synced is gone.
     pub fn crash(&mut self) {
         self.writing = None;
+        self.opening = None;
     }
 
     /// Loses everything.
