@@ -141,6 +141,7 @@ fn commands() -> Vec<Command> {
         },
         known: Place(401),
     });
+    all.push(Command::Start { after: Some(77) });
     for departure in [
         Departure::Quit("bye".into()),
         Departure::Lost("reset".into()),
@@ -170,7 +171,8 @@ fn commands() -> Vec<Command> {
             | Command::Open(_)
             | Command::Leave { .. }
             | Command::Act { .. }
-            | Command::Come { .. } => {}
+            | Command::Come { .. }
+            | Command::Start { .. } => {}
         }
     }
     all

@@ -229,7 +229,9 @@ impl<G: Guest> Crowd<G> {
                 let slot = above - 1;
                 let guest = self.slots.get_mut(slot).and_then(|s| s.guest.as_mut());
                 if let Some(guest) = guest {
-                    guest.stream().readable |= event.is_readable() || event.is_error();
+                    let stream = guest.stream();
+                    stream.readable |= event.is_readable() || event.is_error();
+                    stream.ended |= event.is_read_closed() || event.is_error();
                     self.list(slot);
                 }
             }

@@ -16,6 +16,8 @@ pub struct Stream {
     sent: usize,
     /// The socket may have more to read.
     pub readable: bool,
+    /// The other side will send no more than what is there to be read.
+    pub ended: bool,
     /// The other side has not taken anything since then, though it could.
     pub stalled: Option<Time>,
 }
@@ -42,6 +44,7 @@ impl Stream {
             out: Vec::new(),
             sent: 0,
             readable: true,
+            ended: false,
             stalled: None,
         }
     }
@@ -92,12 +95,14 @@ impl Stream {
         }
     }
 
-    /// Whether the other side is gone, and has left nothing to be read.
+    /// Whether the other side is gone, as far as that has come here, whatever it has left
+    /// to be read.
     pub fn is_over(&self) -> bool {
-        match self.socket.peek(&mut [0]) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        }
+        self.ended
+            || match self.socket.peek(&mut [0]) {
+                Ok(count) => count == 0,
+                Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            }
     }
 
     /// Sends what is there; says how many bytes left.

@@ -50,6 +50,11 @@ impl User {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => None,
+            // It answers that as any client does.
+            Ok(_) if line.starts_with("PING :still-there") => {
+                self.send(&format!("PONG{}", line[4..].trim_end()));
+                self.hear()
+            }
             Ok(_) => Some(line.trim_end().to_owned()),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
             Err(error) => panic!("nothing was said in time: {error}"),

@@ -55,6 +55,12 @@ pub struct Client {
     pub caps: Caps,
     /// It negotiates capabilities: registration waits for the end of that.
     pub negotiating: bool,
+    /// The log was asked for a session for it.
+    pub asked_for: bool,
+    /// What it is to answer before the log is asked again.
+    pub proof: Option<String>,
+    /// How often it was asked for that.
+    proofs: u32,
     /// It goes on where it was: it has seen everything through here.
     pub seen: Option<Place>,
     /// It asks how the gateway is, as fronts do, and has not come in.
@@ -141,6 +147,9 @@ impl Client {
     /// Over so many bytes that wait, nothing more is read from it.
     const PATIENCE: usize = 256 << 10;
 
+    /// Bytes that are read in search of an answer that is waited for.
+    const PROOF: usize = 64 << 10;
+
     /// Bytes of a line as it is sent, without tags and its end.
     const LINE: usize = 510;
 
@@ -174,6 +183,9 @@ impl Client {
             failures: 0,
             caps: Caps::default(),
             negotiating: false,
+            asked_for: false,
+            proof: None,
+            proofs: 0,
             seen: None,
             asks: false,
             since: now,
@@ -236,6 +248,33 @@ impl Client {
     /// Whether lines of it wait.
     pub fn has_lines(&self) -> bool {
         self.held.is_some() || !self.drained
+    }
+
+    /// Whether it has gone, and could come back, or has by now. One that could not may be a
+    /// script that has said all it has to say.
+    pub fn has_left(&self) -> bool {
+        (self.account.is_some() || self.token.is_some()) && self.stream.is_over()
+    }
+
+    /// Whether it is there still: what it said so far may be older than what has happened
+    /// elsewhere, so it is asked, and has to have answered that.
+    pub fn proves(&mut self) -> bool {
+        if let Some(proof) = &self.proof {
+            return self.lines.mention(proof.as_bytes());
+        }
+        self.proofs += 1;
+        let proof = format!("still-there-{}-{}", self.serial, self.proofs);
+        self.push(&format!("PING :{proof}\r\n"));
+        self.proof = Some(proof);
+        false
+    }
+
+    /// Whether more is wanted of it, before its lines are done or behind them.
+    pub fn wants_more(&self) -> bool {
+        match self.proof {
+            Some(_) => self.lines.held() < Self::PROOF,
+            None => !self.has_lines(),
+        }
     }
 
     /// Bytes that wait to be sent.

@@ -39,8 +39,9 @@ use super::whose::Whose;
 use crate::gateway::crowd::{Allowances, Crowd};
 use crate::protocol::Time;
 use crate::service::Place;
-use crate::service::chat::command::{Command, Gateway};
+use crate::service::chat::command::Gateway;
 use crate::service::chat::effect::Reply;
+use crate::service::chat::runs::Runs;
 use duties::Duties;
 
 /// The front end.
@@ -59,6 +60,7 @@ pub struct Front {
     /// Clients whose passwords are to be checked.
     guesses: Guesses,
     duties: Duties,
+    runs: Runs,
     /// Another gateway with its id has begun.
     replaced: bool,
     /// Whether a quorum was within reach when clients were told last.
@@ -110,7 +112,7 @@ impl Front {
             id: settings.id,
             run: settings.run,
         };
-        let mut front = Front {
+        Ok(Front {
             me,
             crowd: Crowd::open(Some(listener), registry, token, allowances, now)?,
             began: settings.began,
@@ -121,6 +123,7 @@ impl Front {
             arrivals: Vec::new(),
             guesses: Guesses::default(),
             duties: Duties::default(),
+            runs: Runs::new(me),
             replaced: false,
             sound: true,
             lagging: BTreeSet::new(),
@@ -135,9 +138,7 @@ impl Front {
             checked: 0,
             now,
             wall: 0,
-        };
-        front.duties.owe(Command::Begin);
-        Ok(front)
+        })
     }
 
     /// The address that it listens on.
@@ -221,7 +222,7 @@ impl Front {
         }
         self.look_after();
         self.wake();
-        // A run must begin ahead of the first who comes in.
+        self.start(log);
         self.do_duties(log);
         self.serve_active(log);
         self.check_password();
@@ -239,7 +240,8 @@ impl Front {
         let sweep = (self.crowd.tally().clients > 0).then_some(self.next_sweep);
         let lagging = self.lagging.first().map(|(due, ..)| *due);
         // What cannot be submitted waits for more than time.
-        let tick = self.sound.then(|| self.tick_at());
+        let ticks = self.sound && self.runs.has_begun();
+        let tick = ticks.then(|| self.tick_at());
         let crowd = self.crowd.next_timeout();
         [sweep, lagging, tick, crowd].into_iter().flatten().min()
     }

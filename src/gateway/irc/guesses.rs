@@ -18,7 +18,7 @@ use super::whose::Whose;
 /// A password that somebody says is theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guess {
-    /// The account, folded; empty for all those that there are not.
+    /// The account, folded.
     pub account: String,
     /// The password.
     pub password: String,

@@ -89,6 +89,12 @@ impl Lines {
         }
     }
 
+    /// Whether these bytes are in what was not taken yet.
+    pub fn mention(&self, bytes: &[u8]) -> bool {
+        let rest = &self.bytes[self.done..];
+        rest.windows(bytes.len()).any(|window| window == bytes)
+    }
+
     /// Bytes of memory that it holds.
     pub fn held(&self) -> usize {
         self.bytes.capacity()

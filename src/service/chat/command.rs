@@ -48,7 +48,8 @@ pub struct SessionId(pub Place);
 /// What takes one place in the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// A gateway begins a run: nobody is attached to its earlier ones any more.
+    /// A gateway begins a run: nobody is attached to its earlier ones any more. Nobody
+    /// writes that any more; logs have it from before there was `Start`.
     Begin,
     /// The time passes, and the gateway lives.
     Tick {
@@ -92,6 +93,13 @@ pub enum Command {
         /// was taken up or left behind that is theirs only if they ask again. So a wish
         /// that comes late does not take it from where they are by now.
         known: Place,
+    },
+    /// A gateway begins a run, unless another one than it knows has begun: nobody is
+    /// attached to its earlier ones any more.
+    Start {
+        /// The run that began last, as far as it knows. So what comes late of a process
+        /// that has ended does not end the run of the one that came after it.
+        after: Option<u64>,
     },
 }
 

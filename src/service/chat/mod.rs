@@ -53,6 +53,7 @@ mod presence;
 pub mod recall;
 pub mod ring;
 mod rooms;
+pub mod runs;
 pub mod session;
 mod sessions;
 mod snapshot;
@@ -70,7 +71,7 @@ use gateways::Gateways;
 use limits::Limits;
 use name::fold;
 use session::Session;
-use sessions::Sessions;
+use sessions::{Sessions, WayBack};
 pub use snapshot::Frozen;
 use turn::Turn;
 
@@ -183,6 +184,19 @@ impl Chat {
         self.gateways.run(gateway)
     }
 
+    /// The sessions that somebody may take up who comes in so: by their nick, and by the
+    /// ways back to them.
+    pub fn claims(
+        &self,
+        nick: &str,
+        account: Option<&str>,
+        token: Option<[u8; 32]>,
+    ) -> impl Iterator<Item = SessionId> {
+        let ways = WayBack::all(account, token);
+        let ways = ways.flat_map(|way| self.sessions.by_way_back(way).take(Limits::NAMESAKES));
+        self.sessions.by_nick(nick).into_iter().chain(ways)
+    }
+
     /// The gateways to which somebody is attached.
     pub fn gateways_in_use(&self) -> impl Iterator<Item = u16> {
         self.sessions.by_gateway().keys().copied()
@@ -257,6 +271,10 @@ impl Chat {
         };
         match stamped.command {
             Command::Begin => self.begin(turn, gateway),
+            Command::Start { after } if after == self.gateways.run(gateway.id) => {
+                self.begin(turn, gateway);
+            }
+            Command::Start { .. } => {}
             Command::Tick { seen, except } if current => self.tick(turn, gateway, seen, &except),
             Command::Tick { .. } => {}
             Command::Open(opening) => {

@@ -357,6 +357,10 @@ impl Relay {
             "001" if self.phase == Phase::Returning => {
                 self.greeted = Some(word(0).to_owned());
             }
+            // The gateway asks whether it is this one's wish still.
+            "PING" if self.phase == Phase::Returning => {
+                say(gateway, &format!("PONG :{}", word(0)));
+            }
             // What comes now is known from the first time.
             _ if self.phase == Phase::Returning => {}
             // It has not answered for too long.

@@ -37,11 +37,13 @@ impl Front {
 
     /// Asks the log for a session, as soon as it has room for that.
     pub(super) fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
-        if log.is_sound() && (self.duties.are_undone() || !log.has_room()) {
+        let ready =
+            self.runs.has_begun() && !self.duties.are_undone() && !self.leaves_first(client, log);
+        if log.is_sound() && !(ready && log.has_room()) {
             client.state = State::Opening(true);
             return;
         }
-        if client.stream().is_over() {
+        if client.has_left() {
             // Who went while nobody listened, as when this process was stopped, must not
             // take the session from where they are by now.
             client.closing = true;
@@ -63,10 +65,20 @@ impl Front {
         let command = Command::Come { opening, known };
         let whose = client.whose();
         client.state = State::Opening(false);
+        client.asked_for = true;
+        client.proof = None;
         self.view
             .expect(client.serial, whose.slot, whose.generation);
         let stamped = self.stamped(command);
         log.submit(Some(Ticket::Open(whose)), &stamped);
+    }
+
+    /// Whether the log has still to be told that the session is left which somebody would
+    /// take up: they have come back at once.
+    fn leaves_first(&self, client: &Client, log: &impl Log) -> bool {
+        let (chat, account) = (log.chat(), client.account.as_deref());
+        let mut claims = chat.claims(&client.nick, account, client.token);
+        claims.any(|session| self.duties.is_leaving(session))
     }
 
     /// Somebody came in, perhaps here.
@@ -89,26 +101,26 @@ impl Front {
             return;
         }
         let session = who.session;
-        let client = self.view.at(seat.connection).and_then(|chair| {
-            self.crowd
-                .guest(chair.slot, chair.generation)
-                .filter(|client| !client.closing)
-        });
-        match client {
-            Some(client) => {
+        let chair = self.view.at(seat.connection);
+        if let Some(chair) = chair
+            && let Some(client) = self.crowd.guest(chair.slot, chair.generation)
+        {
+            client.closing |= client.has_left();
+            if !client.closing {
                 client.state = State::Arriving {
                     session,
                     opened: place,
                     resumed: *resumed,
                     number: *number,
                 };
-                self.arrivals.push(client.whose());
+                return self.arrivals.push(client.whose());
             }
-            // The connection did not wait for it.
-            None => {
-                let seen = resumed.unwrap_or(place);
-                self.lose(session, seat.connection, seen, "Connection closed");
-            }
+            self.crowd.list(chair.slot);
+        }
+        // The connection did not wait for it.
+        match resumed {
+            Some(seen) => self.lose(session, seat.connection, *seen, "Connection closed"),
+            None => self.drop_session(session, seat.connection, place),
         }
     }
 
@@ -145,7 +157,7 @@ impl Front {
         client.state = State::Registering;
         let numeric = Numeric::refusal(refusal);
         match refusal {
-            // They are still here, so it is not they who come late: they ask again.
+            // If it is still there, it is not what comes late.
             Refusal::Outdated => client.state = State::Opening(true),
             Refusal::NickInUse(_) | Refusal::BadNick(_) => {
                 client.nick.clear();
@@ -214,11 +226,8 @@ impl Front {
 
     /// The log took this gateway for dead: nobody is attached to it any more.
     pub(super) fn emptied(&mut self, log: &impl Log) {
-        let run = log.chat().run_of(self.me.id);
-        if run.is_some_and(|run| run != self.me.run) {
-            // To begin again would end the other one's, and so on for ever.
-            self.replaced = true;
-            return self.send_away("Another server has taken the place of this one; come back");
+        if !self.runs.is_ours(log.chat().run_of(self.me.id)) {
+            return self.give_way();
         }
         log::warn!(
             "the log heard nothing of this gateway for too long and has let its sessions go; \
@@ -231,8 +240,15 @@ impl Front {
     /// this one, known here or not, is let go by that.
     pub(super) fn begin_anew(&mut self, why: &str) {
         self.send_away(why);
-        self.me.run = self.me.run.wrapping_add(1);
-        self.duties.owe(Command::Begin);
+        self.runs.advance();
+        self.me = self.runs.present();
+    }
+
+    /// Another gateway with this one's id has begun behind it. To begin again would end that
+    /// one's run, which would do the same, and so on for ever.
+    pub(super) fn give_way(&mut self) {
+        self.replaced = true;
+        self.send_away("Another server has taken the place of this one; come back");
     }
 
     /// Nobody sits here any more.

@@ -5,6 +5,7 @@
 //! place.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use super::Front;
@@ -14,6 +15,7 @@ use crate::gateway::irc::log::{Log, Ticket};
 use crate::protocol::Time;
 use crate::service::Place;
 use crate::service::chat::command::{Command, Departure, Gateway, SessionId, Stamped};
+use crate::service::chat::runs::Step;
 use crate::service::replica::Verdict;
 
 /// What must get into the log, in this order.
@@ -22,6 +24,8 @@ pub(super) struct Duties {
     /// By their numbers, of which none is used twice.
     all: BTreeMap<u64, Duty>,
     next: u64,
+    /// How many there are to the sessions that leave.
+    leaving: BTreeMap<SessionId, usize>,
     /// Some are not submitted, as far as is known.
     undone: bool,
 }
@@ -36,6 +40,9 @@ struct Duty {
 impl Duties {
     /// Something must get into the log.
     pub fn owe(&mut self, command: Command) {
+        if let Command::Leave { session, .. } = &command {
+            *self.leaving.entry(*session).or_default() += 1;
+        }
         let duty = Duty {
             command,
             under_way: false,
@@ -48,6 +55,13 @@ impl Duties {
     /// Nothing of it matters any more.
     pub fn clear(&mut self) {
         self.all.clear();
+        self.leaving.clear();
+    }
+
+    /// Whether a session is to leave a connection of this gateway, as far as the log is
+    /// not known to know that.
+    pub fn is_leaving(&self, session: SessionId) -> bool {
+        self.leaving.contains_key(&session)
     }
 
     /// How many there are.
@@ -74,16 +88,27 @@ impl Duties {
         self.undone = true;
     }
 
-    /// One has its place, or was given up.
-    pub fn take_answer(&mut self, number: u64, verdict: Verdict) {
+    /// One has its place, and is given back, or was given up.
+    pub fn take_answer(&mut self, number: u64, verdict: Verdict) -> Option<Command> {
         match verdict {
-            Verdict::Reply => drop(self.all.remove(&number)),
+            Verdict::Reply => {
+                let command = self.all.remove(&number)?.command;
+                if let Command::Leave { session, .. } = &command
+                    && let Entry::Occupied(mut count) = self.leaving.entry(*session)
+                {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
+                }
+                Some(command)
+            }
             // It may happen twice, and the second time does nothing.
             Verdict::NoQuorum | Verdict::Indeterminate => {
-                if let Some(duty) = self.all.get_mut(&number) {
-                    duty.under_way = false;
-                    self.undone = true;
-                }
+                let duty = self.all.get_mut(&number)?;
+                duty.under_way = false;
+                self.undone = true;
+                None
             }
         }
     }
@@ -138,6 +163,24 @@ impl Front {
         }
     }
 
+    /// Asks the log to begin this run, unless that is done or under way.
+    pub(super) fn start(&mut self, log: &impl Log) {
+        if self.replaced {
+            return;
+        }
+        match self.runs.step(log.chat().run_of(self.me.id)) {
+            Step::Nothing => {}
+            Step::Ask(command) => self.duties.owe(command),
+            Step::GiveWay => self.give_way(),
+        }
+    }
+
+    /// The log was asked to begin this run, and has, or another one had begun.
+    pub(super) fn started(&mut self, log: &impl Log) {
+        self.runs.started(log.chat().run_of(self.me.id));
+        self.crowd.list_all();
+    }
+
     /// Submits what must get into the log.
     pub(super) fn do_duties(&mut self, log: &mut impl Log) {
         self.duties.submit(self.wall, self.me, log);
@@ -145,7 +188,7 @@ impl Front {
 
     /// Tells the log that this gateway lives, and what its clients have seen.
     pub(super) fn tick(&mut self, log: &mut impl Log) {
-        if self.now < self.tick_at() || !log.is_sound() {
+        if self.now < self.tick_at() || !log.is_sound() || !self.runs.has_begun() {
             return;
         }
         let seen = log.place();
@@ -182,6 +225,16 @@ impl Front {
             };
             self.lose(session, client.serial, seen, reason);
         }
+    }
+
+    /// A session was opened for somebody who did not wait for it: nobody knows of it.
+    pub(super) fn drop_session(&mut self, session: SessionId, connection: u64, opened: Place) {
+        self.duties.owe(Command::Leave {
+            session,
+            connection,
+            seen: opened,
+            departure: Departure::Quit("Connection closed".to_owned()),
+        });
     }
 
     /// A session lost its connection.

@@ -62,7 +62,7 @@ impl Front {
     /// One client's turn.
     fn serve(&mut self, client: &mut Client, log: &mut impl Log) -> io::Result<Stay> {
         let mut crowded = self.go_on(client, log);
-        let may_read = !client.has_lines() && !client.closing && !client.is_full();
+        let may_read = client.wants_more() && !client.closing && !client.is_full();
         if may_read && client.stream().readable {
             let scratch = self.crowd.scratch();
             match client.stream().receive(scratch)? {
@@ -85,7 +85,7 @@ impl Front {
         }
         self.waiting |= crowded;
         let readable = client.stream().readable;
-        let wants = readable && !client.has_lines() || was_full;
+        let wants = readable && client.wants_more() || was_full;
         let more = wants && !client.closing && !client.is_full();
         Ok(if more { Stay::More } else { Stay::Waits })
     }
@@ -103,7 +103,13 @@ impl Front {
                     self.open_session(client, log);
                 }
                 State::Registering | State::Open(_) => {}
-                State::Opening(true) if log.is_sound() => self.open_session(client, log),
+                // The second time it has to be there.
+                State::Opening(true) if log.is_sound() => {
+                    if client.asked_for && !client.proves() {
+                        return false;
+                    }
+                    self.open_session(client, log);
+                }
                 _ => return false,
             }
             if let State::Opening(again) = client.state {

@@ -5,6 +5,7 @@ use super::Front;
 use crate::gateway::irc::caps::Caps;
 use crate::gateway::irc::client::{Client, State};
 use crate::gateway::irc::log::{Log, Ticket};
+use crate::service::chat::command::Command;
 use crate::service::replica::Verdict;
 
 impl Front {
@@ -12,7 +13,12 @@ impl Front {
     pub(super) fn take_answers(&mut self, log: &mut impl Log) {
         while let Some((ticket, verdict)) = log.answer() {
             match ticket {
-                Ticket::Duty(number) => self.duties.take_answer(number, verdict),
+                Ticket::Duty(number) => {
+                    let done = self.duties.take_answer(number, verdict);
+                    if let Some(Command::Start { .. }) = done {
+                        self.started(log);
+                    }
+                }
                 Ticket::Open(whose) => {
                     if let Some(client) = self.crowd.guest(whose.slot, whose.generation) {
                         opening_answered(client, verdict);

@@ -42,7 +42,7 @@ impl Front {
         self.crowd.set_beside(asking.min(Self::ASKING));
         let mut changed = Vec::new();
         for (slot, client) in self.crowd.guests_mut() {
-            if client.has_lines() {
+            if client.has_lines() && client.proof.is_none() {
                 // It has said more than it may so far: that is no silence.
                 client.heard = now;
             }
@@ -50,6 +50,9 @@ impl Front {
             match client.state {
                 State::Registering if now.since(client.since) >= Self::REGISTRATION => {
                     client.end("Registration timed out");
+                }
+                State::Opening(_) if client.proof.is_some() && silent >= Self::ANSWER => {
+                    client.end("You did not answer; come back");
                 }
                 State::Opening(_) if now.since(client.since) >= Self::PATIENCE => {
                     client.end("Too few of the other servers can be reached; try again later");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::rig::{Client, Rig, settings};
 use crate::gateway::caller::PLENTY;
+use crate::gateway::irc::Front;
 use crate::service::chat::limits::Limits;
 
 const SESSION: &str = "CAP REQ :paxcast/session";
@@ -307,43 +308,156 @@ fn an_opening_that_comes_late_does_not_take_a_session_away() {
 #[test]
 fn who_hung_up_while_nobody_listened_does_not_come_in() {
     let mut rig = Rig::new(2);
-    // All of it waits in the kernel, as where the gateway is stopped.
-    let elsewhere = introduce(&mut rig, 0, &[]);
-    drop(elsewhere);
     let mut here = rig.user(1, "a", &["PASS hush"]);
+    rig.heard(&mut here);
+    // All of it waits in the kernel, as where the gateway is stopped; and so that not all
+    // of it is read at once.
+    let mut elsewhere = introduce(&mut rig, 0, &[]);
+    for _ in 0..5_000 {
+        elsewhere.send("JOIN #x");
+    }
+    elsewhere.send("QUIT");
+    drop(elsewhere);
+    let place = rig.log.place;
+    rig.heard(&mut here);
+    while rig.fact(0, "connections") == 0 || rig.fact(0, "clients") > 0 {
+        rig.turn();
+    }
+    assert_eq!(rig.log.place, place, "nothing was asked for");
+    rig.heard(&mut here);
+}
+
+#[test]
+fn the_log_is_asked_again_only_for_who_answers() {
+    let mut rig = Rig::new(3);
+    let lines = [SESSION, "PAXOS SEEN 0"];
+    let mut here = rig.user(1, "a", &[SESSION, "PASS hush"]);
+    rig.heard(&mut here);
+    here.send("@paxcast/number=1 JOIN #x");
+    rig.until(&mut here, "PAXOS DONE 1");
     rig.log.slow = true;
+    let mut elsewhere = introduce(&mut rig, 0, &lines);
+    // Nobody is behind it any more, and that does not come here.
+    for line in ["JOIN #y", "PONG :still-there", "QUIT"] {
+        elsewhere.send(line);
+    }
+    for _ in 0..20 {
+        rig.turn();
+    }
+    rig.hold_back();
+    drop(here);
+    let mut here = introduce(&mut rig, 2, &lines);
+    rig.until(&mut here, "PAXOS RESUMED 1");
+    rig.let_go();
+    rig.heard(&mut here);
+    for seconds in 0..50 {
+        assert!(rig.fact(0, "clients") == 1, "gone after {seconds} s");
+        rig.pass(Duration::from_secs(1));
+        rig.heard(&mut here);
+    }
+    while rig.fact(0, "clients") > 0 {
+        rig.pass(Duration::from_secs(1));
+    }
+    let told: Vec<String> = std::iter::from_fn(|| elsewhere.hear()).collect();
+    let last = told.last().expect("it is told something");
+    assert!(last.contains("You did not answer; come back"), "{told:?}");
+    here.send("@paxcast/number=2 PRIVMSG #x :still here");
+    rig.until(&mut here, "PAXOS DONE 2");
+}
+
+#[test]
+fn a_session_that_nobody_waited_for_ends() {
+    let mut rig = Rig::new(1);
+    let mut b = rig.user(0, "b", &[]);
+    rig.log.slow = true;
+    let a = introduce(&mut rig, 0, &[]);
+    for _ in 0..20 {
+        rig.turn();
+    }
+    drop(a);
     for _ in 0..20 {
         rig.turn();
     }
     rig.log.slow = false;
-    assert_eq!(rig.fact(0, "connections"), 1, "it was there");
-    assert_eq!(rig.fact(0, "clients"), 0);
-    rig.heard(&mut here);
-    let place = rig.log.place;
-    let session = rig.log.chat.everybody().next().expect("one is there");
-    let seat = session.seat().expect("attached");
-    assert_eq!(seat.gateway.id, 2, "at {place}");
+    while rig.log.chat.sessions() == 1 {
+        rig.turn();
+    }
+    for _ in 0..5 {
+        rig.heard(&mut b);
+    }
+    rig.expect(&mut b, "ISON a", &[":gateway1.paxcast 303 b :"]);
+    assert_eq!(rig.log.chat.sessions(), 1);
+}
+
+#[test]
+fn who_comes_back_at_once_need_not_be_asked() {
+    let mut rig = Rig::new(1);
+    let mut b = rig.user(0, "b", &[]);
+    for _ in 0..3 {
+        let mut a = rig.user(0, "a", &["PASS hush"]);
+        rig.heard(&mut a);
+        drop(a);
+        let mut a = introduce(&mut rig, 0, &[]);
+        let deadline = 10_000;
+        let mut told = Vec::new();
+        for _ in 0..deadline {
+            rig.turn();
+            told.extend(std::iter::from_fn(|| a.hear()));
+            if told.iter().any(|line: &String| line.contains(" 422 ")) {
+                break;
+            }
+        }
+        assert!(told.iter().any(|line| line.contains(" 001 a ")), "{told:?}");
+        assert!(
+            !told.iter().any(|line| line.starts_with("PING")),
+            "{told:?}"
+        );
+        drop(a);
+        rig.heard(&mut b);
+    }
 }
 
 #[test]
 fn of_two_gateways_with_one_id_the_newer_goes_on() {
-    let mut one = settings(1);
-    one.run += 1;
-    let mut rig = Rig::with(vec![settings(1)]);
-    let mut a = rig.user(0, "a", &[]);
-    rig.open(one, PLENTY);
-    let told = rig.until_ended(&mut a);
-    assert!(
-        told.iter()
-            .any(|line| line.contains("has taken the place of this one")),
-        "{told:?}"
-    );
-    assert!(rig.fronts[0].is_replaced() && !rig.fronts[1].is_replaced());
-    let mut a = rig.user(1, "a", &[]);
-    let place = rig.log.place;
-    for _ in 0..20 {
-        rig.turn();
+    // The older one hears of it at once; or when it has been taken for dead before; or when
+    // it goes on from the state of another replica.
+    for late in ["", "taken for dead", "restored"] {
+        let mut newer = settings(1);
+        newer.run += 1_000_000;
+        let mut rig = Rig::with(vec![settings(1), settings(2)]);
+        let mut a = rig.user(0, "a", &[]);
+        let mut other = rig.user(1, "other", &[]);
+        match late {
+            "" => {}
+            _ => rig.log.alone.push(0),
+        }
+        if late == "taken for dead" {
+            for _ in 0..20 {
+                rig.pass(Duration::from_secs(10));
+                rig.heard(&mut other);
+            }
+            rig.until_ended(&mut a);
+        }
+        rig.open(newer, PLENTY);
+        let mut b = rig.user(2, "b", &[]);
+        if late == "restored" {
+            rig.fronts[0].restored();
+        }
+        rig.log.alone.clear();
+        for _ in 0..50 {
+            rig.pass(Duration::from_millis(100));
+        }
+        let replaced: Vec<bool> = rig.fronts.iter().map(Front::is_replaced).collect();
+        assert_eq!(replaced, [true, false, false], "{late}");
+        if late != "taken for dead" {
+            rig.until_ended(&mut a);
+        }
+        rig.heard(&mut b);
+        let place = rig.log.place;
+        for _ in 0..20 {
+            rig.turn();
+        }
+        rig.heard(&mut b);
+        assert_eq!(rig.log.place, place, "neither ends the other again");
     }
-    rig.heard(&mut a);
-    assert_eq!(rig.log.place, place, "neither ends the other again");
 }

@@ -99,13 +99,32 @@ impl Client {
         self.caller.send(format!("{line}\r\n").as_bytes());
     }
 
+    /// The next whole line that has come, whatever it is.
+    pub fn hear(&mut self) -> Option<String> {
+        self.caller.listen();
+        self.next_line()
+    }
+
     pub fn send_raw(&mut self, bytes: &[u8]) {
         // One that was sent away does not take more.
         let _ = self.caller.stream.write_all(bytes);
     }
 
-    /// The next whole line, if it is there.
+    /// The next whole line, if it is there, but those that ask whether it is: these it
+    /// answers as any client does.
     fn line(&mut self) -> Option<String> {
+        let line = self.next_line()?;
+        match line.strip_prefix("PING :still-there") {
+            Some(rest) => {
+                self.send(&format!("PONG :still-there{rest}"));
+                self.line()
+            }
+            None => Some(line),
+        }
+    }
+
+    /// The next whole line, if it is there.
+    fn next_line(&mut self) -> Option<String> {
         let end = self.caller.heard.iter().position(|byte| *byte == b'\n')?;
         let line: Vec<u8> = self.caller.heard.drain(..=end).collect();
         let line = String::from_utf8(line).expect("text");

@@ -234,6 +234,7 @@ fn command() -> impl Strategy<Value = Command> {
     );
     prop_oneof![
         1 => Just(Command::Begin),
+        1 => option::of(1..4_u64).prop_map(|after| Command::Start { after }),
         3 => (place(), except).prop_map(|(seen, except)| Command::Tick { seen, except }),
         12 => (opening, option::weighted(0.9, known)).prop_map(|(opening, known)| match known {
             Some(known) => Command::Come { opening, known },

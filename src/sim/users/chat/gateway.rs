@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guest::{Guest, Stage};
 use super::observer::{Line, as_shown, is_silent};
 use super::post::{Connection, Item, Post, Welcome};
 use crate::protocol::Time;
@@ -16,10 +17,12 @@ use crate::service::chat::Chat;
 use crate::service::chat::command::{
     self, Command, Deed, Departure, Opening, Seat, SessionId, Stamped,
 };
-use crate::service::chat::effect::{Audience, Effect, Refusal, Reply};
+use crate::service::chat::effect::{Effect, Refusal, Reply};
 use crate::service::chat::name::fold;
+use crate::service::chat::runs::{Runs, Step};
 use crate::service::replica::Verdict;
-use crate::sim::users::{Served, mix};
+use crate::sim::check::Finding;
+use crate::sim::users::Served;
 
 /// A gateway.
 #[derive(Debug)]
@@ -32,36 +35,13 @@ pub struct Gateway {
     guests: BTreeMap<u64, Guest>,
     next: u64,
     duties: BTreeMap<u64, Duty>,
+    runs: Runs,
     tickets: BTreeMap<u64, Ticket>,
     ticked: Time,
     /// Something was shown since.
     unsettled: bool,
     /// Before this time duties are not tried again.
     retry: Time,
-}
-
-/// Somebody's connection.
-#[derive(Debug)]
-struct Guest {
-    person: usize,
-    opening: Opening,
-    session: Option<SessionId>,
-    stage: Stage,
-    /// Folded names.
-    channels: BTreeSet<String>,
-}
-
-/// How far it has come.
-#[derive(Debug)]
-enum Stage {
-    /// A session is to be asked for.
-    Asking,
-    /// A session is being opened.
-    Opening,
-    /// It is open, and what was missed is not shown yet.
-    Arriving(Welcome),
-    /// Everything is shown.
-    Here,
 }
 
 /// Something that must get into the log.
@@ -94,20 +74,33 @@ impl Gateway {
     /// One of a process that has just started.
     pub fn new(id: u16, incarnation: u64, now: Time) -> Gateway {
         let run = incarnation;
-        let mut gateway = Gateway {
-            me: command::Gateway { id, run },
+        let me = command::Gateway { id, run };
+        Gateway {
+            me,
             incarnation,
             told: Place::ZERO,
             guests: BTreeMap::new(),
             next: 0,
             duties: BTreeMap::new(),
+            runs: Runs::new(me),
             tickets: BTreeMap::new(),
             ticked: now,
             unsettled: false,
             retry: now,
-        };
-        gateway.owe(Command::Begin);
-        gateway
+        }
+    }
+
+    /// Begins its run, unless that is done or under way.
+    pub fn start(&mut self, chat: &Chat) -> Finding {
+        match self.runs.step(chat.run_of(self.me.id)) {
+            Step::Nothing => Ok(()),
+            Step::Ask(command) => {
+                self.owe(command);
+                Ok(())
+            }
+            // Of one id there is one process at a time.
+            Step::GiveWay => Err(format!("gateway {} gives way to the dead", self.me.id)),
+        }
     }
 
     fn owe(&mut self, command: Command) {
@@ -134,8 +127,8 @@ impl Gateway {
         posts.extend(all.map(|(number, guest)| self.post(guest.person, *number, closed())));
         self.guests.clear();
         self.duties.clear();
-        self.me.run = mix(self.me.run, 1);
-        self.owe(Command::Begin);
+        self.runs.advance();
+        self.me = self.runs.present();
     }
 
     /// The state is another replica's from now on.
@@ -329,7 +322,13 @@ impl Gateway {
             reply.clear();
             let done = verdict == Verdict::Reply;
             match self.tickets.remove(&ticket) {
-                Some(Ticket::Duty(number)) if done => drop(self.duties.remove(&number)),
+                Some(Ticket::Duty(number)) if done => {
+                    let duty = self.duties.remove(&number);
+                    let started = duty.map(|duty| matches!(duty.command, Command::Start { .. }));
+                    if let (Some(true), Some(chat)) = (started, replica.machine().chat()) {
+                        self.runs.started(chat.run_of(self.me.id));
+                    }
+                }
                 Some(Ticket::Duty(number)) => {
                     // It may happen twice, and the second time does nothing.
                     if let Some(duty) = self.duties.get_mut(&number) {
@@ -403,11 +402,34 @@ impl Gateway {
         Some(Connection { gateway, number })
     }
 
-    /// Asks the log for sessions.
+    /// Asks the log for sessions, of which it need not be told first that they were left
+    /// here.
     fn ask(&mut self, stamp: u64, desk: &mut Desk<'_>) {
+        let Some(chat) = desk.replica.machine().chat() else {
+            return;
+        };
+        if !self.runs.has_begun() {
+            return;
+        }
+        let leaving: BTreeSet<SessionId> = self
+            .duties
+            .values()
+            .filter_map(|duty| match &duty.command {
+                Command::Leave { session, .. } => Some(*session),
+                _ => None,
+            })
+            .collect();
         let mut asking = Vec::new();
         for (number, guest) in &mut self.guests {
-            if matches!(guest.stage, Stage::Asking) {
+            let Opening {
+                nick,
+                account,
+                token,
+                ..
+            } = &guest.opening;
+            let mut claims = chat.claims(nick, account.as_deref(), *token);
+            let leaves = claims.any(|session| leaving.contains(&session));
+            if matches!(guest.stage, Stage::Asking) && !leaves {
                 guest.stage = Stage::Opening;
                 asking.push((*number, guest.opening.clone()));
             }
@@ -503,7 +525,7 @@ impl Gateway {
             return;
         }
         self.ticked = now;
-        if !desk.replica.is_sound() {
+        if !desk.replica.is_sound() || !self.runs.has_begun() {
             return;
         }
         self.unsettled = false;
@@ -554,34 +576,4 @@ pub struct Desk<'a> {
     pub local: Time,
     /// How many tickets were given out.
     pub tickets: &'a mut u64,
-}
-
-impl Guest {
-    /// Whether it is this one's, and they have been let in.
-    fn is_here(&self, session: SessionId) -> bool {
-        matches!(self.stage, Stage::Here) && self.session == Some(session)
-    }
-
-    /// Whether they are shown an effect. Before they are let in it is among what they
-    /// missed.
-    fn is_concerned(&self, effect: &Effect) -> bool {
-        let Some(me) = self.session.filter(|_| matches!(self.stage, Stage::Here)) else {
-            return false;
-        };
-        if let Effect::Quit { who, .. } = effect
-            && who.session == me
-        {
-            return false;
-        }
-        match effect.audience() {
-            Audience::Nobody => false,
-            Audience::One(session) => session == me,
-            Audience::Two(one, other) => one == me || other == me,
-            Audience::Channel(channel) => self.channels.contains(&fold(channel)),
-            Audience::Around(session, channels) => {
-                let mut shared = channels.iter();
-                session == me || shared.any(|name| self.channels.contains(&fold(name)))
-            }
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `observer` | what the log makes of it: who must be shown what |
 //! | `gateway` | how a gateway opens sessions, submits lines and shows what comes of them |
+//! | `guest` | somebody's connection to it |
 //! | `post` | what comes down a connection |
 //! | `person` | somebody who talks, loses connections, and comes back elsewhere |
 //!
@@ -15,6 +16,7 @@
 //! which they were.
 
 mod gateway;
+mod guest;
 mod observer;
 mod person;
 mod post;
@@ -227,10 +229,21 @@ impl Crowd for People {
         let mut posts = Vec::new();
         let gateway = self.gateway(me.id, me.incarnation, now);
         gateway.take_answers(replica, &mut posts);
+        let mut begun = Ok(());
         if let Some(chat) = replica.machine().chat() {
             gateway.let_in(chat, &mut posts);
+            begun = gateway.start(chat);
         }
         self.deliver(now, posts);
+        begun?;
+        // Ahead of all else: nothing is to be asked for who has gone while this one was
+        // stopped.
+        let people = &self.people;
+        if let Some(gateway) = self.gateways.get_mut(&me.id) {
+            gateway.look_around(|person, connection: Connection| {
+                people[person].connection == Some(connection)
+            });
+        }
         let mut tickets = self.tickets;
         let mut desk = Desk {
             replica,
@@ -253,9 +266,6 @@ impl Crowd for People {
         }
         let (people, observer) = (&self.people, &self.observer);
         if let Some(gateway) = self.gateways.get_mut(&me.id) {
-            gateway.look_around(|person, connection: Connection| {
-                people[person].connection == Some(connection)
-            });
             gateway.work(now, stamp, &mut desk, |person| {
                 let unread = !people[person].pipe.is_empty();
                 unread.then(|| people[person].seen(observer))
