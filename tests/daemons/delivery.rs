@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
 use crate::cluster::Cluster;
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 
 fn values(client: u16, count: usize) -> Vec<u8> {
     (1..=count)
@@ -241,9 +242,15 @@ fn two_clusters_on_the_same_groups_do_not_meet() {
     for (id, mut learner, output, client) in sides {
         assert_eq!(client.outcome().0, Some(0));
         assert_eq!(output.bytes(), values(id, 300));
-        learner.stop();
-        let line = learner.seen.last().unwrap();
-        assert!(line.contains(" drops.cluster="), "{line}");
+        // All may be over before the first heartbeat of the other cluster.
+        let deadline = Instant::now() + PATIENCE;
+        let mut line = String::new();
+        while !line.contains(" drops.cluster=") {
+            assert!(Instant::now() < deadline, "{line}");
+            learner.signal(Signal::SIGUSR1);
+            line = learner.wait_for("statistics ");
+        }
         assert!(line.contains(" values=300 "), "{line}");
+        learner.stop();
     }
 }
