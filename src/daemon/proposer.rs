@@ -8,6 +8,9 @@ use super::turn::Turns;
 use crate::protocol::proposer::{Event, Proposer};
 use crate::protocol::{Found, Instance, Lookup, Role, Time};
 
+/// Bytes of received datagrams beyond which their memory is not used again.
+const MOST_HELD: usize = 16 << 20;
+
 /// Runs a proposer until it is told to end.
 ///
 /// # Errors
@@ -15,7 +18,13 @@ use crate::protocol::{Found, Instance, Lookup, Role, Time};
 /// When it cannot start, or cannot go on.
 pub fn run_proposer(command: Command) -> Result<(), Failure> {
     refuse_sync_fault(&command)?;
-    let node = Node::open(command, draw()?)?;
+    let mut node = Node::open(command, draw()?)?;
+    // A run is sent on from where it arrived: its block comes back when all are decided
+    // that are open, and those proposed that wait.
+    let settings = node.settings();
+    let open = settings.window as usize * settings.datagram;
+    node.sockets
+        .keep((open + node.buffer() as usize).min(MOST_HELD));
     let now = node.clock.now();
     let role = Proposer::new(node.me, node.settings(), draw()?, node.buffer(), now);
     node.announce("")?;

@@ -127,11 +127,15 @@ impl Payload {
         true
     }
 
+    /// From so many bytes on it is worth to remember whence they came: a few share a
+    /// batch with others, and are copied.
+    const WORTH: usize = 4 << 10;
+
     /// Remembers what these bytes are the end of, so that nobody need put together
-    /// again what lies together already. Holding it costs nothing: it is the same memory.
+    /// again what lies together already. It is the same memory.
     fn arrived_at_the_end_of(&mut self, whole: &Bytes) {
         let place = whole.len().saturating_sub(self.len());
-        if whole[place..].as_ptr_range() == self.bytes.as_ptr_range() {
+        if self.len() >= Self::WORTH && whole[place..].as_ptr_range() == self.bytes.as_ptr_range() {
             self.arrived = Some(Box::new(whole.clone()));
         }
     }
@@ -432,7 +436,8 @@ mod tests {
 
     #[test]
     fn a_run_that_arrived_is_there_encoded_already() {
-        let sent = run(300, &[(false, b"hello"), (true, b"world")]);
+        let large = [7; 5_000];
+        let sent = run(300, &[(false, b"hello"), (true, &large)]);
         assert_eq!(sent.as_arrived(), None, "it never arrived");
         let submit = Message::Submit {
             acknowledged: 7,

@@ -101,15 +101,16 @@ pub fn answer(
         }
         Question::History(words) => history::answer(asking.client, chat, session, words),
         Question::Paxos(words) => {
-            for line in paxos(words, settings, log) {
+            // Who asks is in.
+            for line in paxos(words, settings, true, log) {
                 asking.client.say(&line);
             }
         }
     }
 }
 
-/// How the log stands.
-pub fn paxos(words: &[String], settings: &Settings, log: &impl Log) -> Vec<String> {
+/// How the log stands, and whether anybody is let in here.
+pub fn paxos(words: &[String], settings: &Settings, serves: bool, log: &impl Log) -> Vec<String> {
     let chat = log.chat();
     let place = log.place().0;
     let local = chat.attached_at(settings.id);
@@ -121,7 +122,7 @@ pub fn paxos(words: &[String], settings: &Settings, log: &impl Log) -> Vec<Strin
              digest={:016x} time={} sessions={} attached={} channels={} remembered_bytes={}",
             settings.id,
             settings.cluster,
-            u8::from(log.is_sound()),
+            u8::from(serves && log.is_sound()),
             chat.digest(),
             chat.time(),
             chat.sessions(),

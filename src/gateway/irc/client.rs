@@ -11,6 +11,7 @@ use super::line::{Line, Lines, Step};
 use super::numerics::Numeric;
 use super::sasl::Exchange;
 use super::whose::Whose;
+use super::wish::Wish;
 use crate::gateway::crowd::{Guest, Newcomer};
 use crate::gateway::stream::Stream;
 use crate::protocol::Time;
@@ -55,12 +56,8 @@ pub struct Client {
     pub caps: Caps,
     /// It negotiates capabilities: registration waits for the end of that.
     pub negotiating: bool,
-    /// The log was asked for a session for it.
-    pub asked_for: bool,
-    /// What it is to answer before the log is asked again.
-    pub proof: Option<String>,
-    /// How often it was asked for that.
-    proofs: u32,
+    /// That it wants to come in, from when it has said all that it takes.
+    pub wish: Option<Wish>,
     /// It goes on where it was: it has seen everything through here.
     pub seen: Option<Place>,
     /// It asks how the gateway is, as fronts do, and has not come in.
@@ -148,7 +145,7 @@ impl Client {
     const PATIENCE: usize = 256 << 10;
 
     /// Bytes that are read in search of an answer that is waited for.
-    const PROOF: usize = 64 << 10;
+    const PROOF: usize = 128 << 10;
 
     /// Bytes of a line as it is sent, without tags and its end.
     const LINE: usize = 510;
@@ -183,9 +180,7 @@ impl Client {
             failures: 0,
             caps: Caps::default(),
             negotiating: false,
-            asked_for: false,
-            proof: None,
-            proofs: 0,
+            wish: None,
             seen: None,
             asks: false,
             since: now,
@@ -219,6 +214,9 @@ impl Client {
     /// Takes bytes in; everything through `place` was shown by now.
     pub fn feed(&mut self, bytes: &[u8], now: Time, place: Place) {
         self.lines.feed(bytes);
+        if let Some(wish) = &mut self.wish {
+            wish.hear(bytes);
+        }
         self.alive = place;
         self.drained = false;
         self.heard = now;
@@ -256,23 +254,19 @@ impl Client {
         (self.account.is_some() || self.token.is_some()) && self.stream.is_over()
     }
 
-    /// Whether it is there still: what it said so far may be older than what has happened
-    /// elsewhere, so it is asked, and has to have answered that.
-    pub fn proves(&mut self) -> bool {
-        if let Some(proof) = &self.proof {
-            return self.lines.mention(proof.as_bytes());
+    /// Asks whether it is there still, once; everything through `place` was shown by now.
+    pub fn ask(&mut self, now: Time, place: Place) {
+        let wish = self.wish.get_or_insert(Wish::new(place));
+        if let Some(word) = wish.question(self.serial, now, place) {
+            let ping = format!("PING :{word}\r\n");
+            self.push(&ping);
         }
-        self.proofs += 1;
-        let proof = format!("still-there-{}-{}", self.serial, self.proofs);
-        self.push(&format!("PING :{proof}\r\n"));
-        self.proof = Some(proof);
-        false
     }
 
     /// Whether more is wanted of it, before its lines are done or behind them.
     pub fn wants_more(&self) -> bool {
-        match self.proof {
-            Some(_) => self.lines.held() < Self::PROOF,
+        match self.wish.as_ref().and_then(Wish::asked) {
+            Some(_) => self.lines.unread() < Self::PROOF,
             None => !self.has_lines(),
         }
     }

@@ -89,10 +89,9 @@ impl Lines {
         }
     }
 
-    /// Whether these bytes are in what was not taken yet.
-    pub fn mention(&self, bytes: &[u8]) -> bool {
-        let rest = &self.bytes[self.done..];
-        rest.windows(bytes.len()).any(|window| window == bytes)
+    /// Bytes that were not taken yet.
+    pub fn unread(&self) -> usize {
+        self.bytes.len() - self.done
     }
 
     /// Bytes of memory that it holds.

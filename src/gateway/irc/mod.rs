@@ -15,7 +15,7 @@
 //! | [`balance`] | a front that moves plain clients between gateways |
 //! | [`Front`] | connections, whose turn it is, what everybody is shown |
 //! | `client` | one connection: what its client is, what is said to it |
-//! | `registration`, `caps`, `sasl`, `guesses` | how a client says who it is |
+//! | `registration`, `caps`, `sasl`, `guesses`, `wish` | how a client says who it is, and that it wants in |
 //! | `plan` | the commands, one row each: what a line becomes |
 //! | `answers`, `history` | what is answered from the state that is here |
 //! | `showing`, `numerics`, `date` | from effects to lines |
@@ -51,6 +51,7 @@ mod showing;
 mod tests;
 mod view;
 mod whose;
+mod wish;
 
 pub use desk::run;
 pub use flood::Flood;

@@ -34,6 +34,8 @@ struct Waiting {
     items: BytesMut,
     count: u32,
     values: u64,
+    /// Bytes that it counts for.
+    bytes: usize,
     submitted: Time,
     /// The last value goes on in the next load.
     continues: bool,
@@ -100,6 +102,7 @@ impl Backlog {
                 items: BytesMut::with_capacity(capacity),
                 count: 0,
                 values: 0,
+                bytes: 0,
                 submitted,
                 continues: false,
             });
@@ -119,13 +122,15 @@ impl Backlog {
         load.count += 1;
         load.values += u64::from(!continues);
         load.continues = continues;
-        self.bytes += load.items.len() - before;
+        // Many short values must not count for less than they may take.
+        load.bytes += more;
+        self.bytes += more;
     }
 
     /// Takes out what leaves in the next datagram, if there is anything.
     pub(super) fn take(&mut self) -> Option<Load> {
         let load = self.loads.pop_front()?;
-        self.bytes -= load.items.len();
+        self.bytes -= load.bytes;
         self.midway = load.continues;
         Some(Load {
             items: load.items.freeze(),
@@ -152,7 +157,9 @@ impl Backlog {
 
     /// How many bytes wait, counted anew.
     pub(super) fn count_bytes(&self) -> usize {
-        self.loads.iter().map(|load| load.items.len()).sum()
+        let items = |load: &Waiting| Items::new(Bytes::copy_from_slice(&load.items), load.count);
+        let weight = |item: Item| item.bytes.len() + Item::OVERHEAD;
+        self.loads.iter().flat_map(items).map(weight).sum()
     }
 
     /// How many bytes wait at most where none are added from `enough` on, and no value
@@ -175,11 +182,13 @@ impl Backlog {
 
     /// Gives up all values of which nothing was sent.
     pub(super) fn drop_unsent(&mut self) {
-        let values = self.unpack();
-        if self.midway {
-            let (rest, submitted) = &values[0];
-            self.push(rest, *submitted);
+        if !self.midway {
+            (self.bytes, self.loads) = (0, VecDeque::new());
+            return;
         }
+        let values = self.unpack();
+        let (rest, submitted) = &values[0];
+        self.push(rest, *submitted);
     }
 
     /// Takes out everything, value by value. What leaves in one datagram counts as

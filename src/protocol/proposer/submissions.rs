@@ -387,6 +387,7 @@ impl Batch {
         if self.is_empty()
             && let Some(arrived) = run.as_arrived()
         {
+            debug_assert_eq!(arrived, run.encode(), "as it would be written now");
             self.alone = arrived;
             return;
         }
@@ -517,7 +518,9 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let sent: Vec<Run> = [(1, 90), (91, 5), (96, 4)].map(|it| run(it.0, it.1)).into();
+        let sent: Vec<Run> = [(1, 9_000), (9_001, 5), (9_006, 4)]
+            .map(|it| run(it.0, it.1))
+            .into();
         let mut submissions = Submissions::default();
         for run in &sent {
             add(&mut submissions, 0, arrive(run));
@@ -526,9 +529,9 @@ mod tests {
             .items
             .bytes()
             .as_ptr();
-        let batch = submissions.take_batch(100);
+        let batch = submissions.take_batch(9_000);
         assert_eq!(batch, sent[0].encode());
-        assert_eq!(batch[batch.len() - 90..].as_ptr(), place);
+        assert_eq!(batch[batch.len() - 9_000..].as_ptr(), place);
         let both = submissions.take_batch(200);
         assert_eq!(both, [sent[1].encode(), sent[2].encode()].concat());
     }

@@ -234,7 +234,8 @@ impl Relay {
         match (self.phase, command.as_str()) {
             (Phase::Leaving, _) => {}
             // Whoever asked is gone.
-            (Phase::Waiting | Phase::Returning, "PONG") => {}
+            (Phase::Waiting, "PONG") => {}
+            (Phase::Returning, "PONG") => say(gateway, text),
             _ if self.farewell.is_some() => {}
             (_, "QUIT") => self.leave(text, gateway),
             (_, "PAXOS") if line.parameters.first().is_some_and(|word| is(word, "SEEN")) => {}
@@ -357,10 +358,12 @@ impl Relay {
             "001" if self.phase == Phase::Returning => {
                 self.greeted = Some(word(0).to_owned());
             }
-            // The gateway asks whether it is this one's wish still.
-            "PING" if self.phase == Phase::Returning => {
-                say(gateway, &format!("PONG :{}", word(0)));
-            }
+            // The gateway asks whether this is the client's wish still; of one that is
+            // gone the front wishes to say so.
+            "PING" if self.phase == Phase::Returning => match self.farewell {
+                Some(_) => say(gateway, &format!("PONG :{}", word(0))),
+                None => say(client, text),
+            },
             // What comes now is known from the first time.
             _ if self.phase == Phase::Returning => {}
             // It has not answered for too long.

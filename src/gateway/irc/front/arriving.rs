@@ -8,6 +8,7 @@ use crate::gateway::irc::guesses::Line as _;
 use crate::gateway::irc::log::{Log, Ticket};
 use crate::gateway::irc::numerics::Numeric;
 use crate::gateway::irc::whose::Whose;
+use crate::gateway::irc::wish::Wish;
 use crate::gateway::irc::{arrival, registration};
 use crate::service::Place;
 use crate::service::chat::command::{Command, Opening, Seat, SessionId};
@@ -24,10 +25,14 @@ impl Front {
                 continue;
             };
             // Who did not wait for it need not cost that.
-            let there = !client.closing && !client.stream().is_over();
-            let Some(guess) = client.guess.take().filter(|_| there) else {
+            let Some(guess) = client.guess.take() else {
                 continue;
             };
+            if client.closing || client.stream().is_over() {
+                // Nor come in without it.
+                client.closing = true;
+                continue;
+            }
             let accounts = &self.settings.accounts;
             registration::guessed(client, accounts.check(&guess.account, &guess.password));
             self.checked += 1;
@@ -37,8 +42,10 @@ impl Front {
 
     /// Asks the log for a session, as soon as it has room for that.
     pub(super) fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
-        let ready =
-            self.runs.has_begun() && !self.duties.are_undone() && !self.leaves_first(client, log);
+        let leaving = self.leaves_first(client, log);
+        let wish = client.wish.get_or_insert(Wish::new(log.place()));
+        wish.follow(leaving, log.place());
+        let ready = self.runs.has_begun() && !self.duties.are_undone() && !leaving;
         if log.is_sound() && !(ready && log.has_room()) {
             client.state = State::Opening(true);
             return;
@@ -46,9 +53,8 @@ impl Front {
         if client.has_left() {
             // Who went while nobody listened, as when this process was stopped, must not
             // take the session from where they are by now.
-            client.closing = true;
             client.reason.get_or_insert("Connection closed");
-            return;
+            return client.end("You have hung up");
         }
         let (user, real) = client.user.clone().unwrap_or_default();
         let opening = Opening {
@@ -61,12 +67,10 @@ impl Front {
             token: client.token,
             seen: client.seen,
         };
-        let known = log.place();
+        let known = client.wish.as_mut().map_or(Place::ZERO, Wish::spend);
         let command = Command::Come { opening, known };
         let whose = client.whose();
         client.state = State::Opening(false);
-        client.asked_for = true;
-        client.proof = None;
         self.view
             .expect(client.serial, whose.slot, whose.generation);
         let stamped = self.stamped(command);

@@ -103,9 +103,9 @@ impl Front {
                     self.open_session(client, log);
                 }
                 State::Registering | State::Open(_) => {}
-                // The second time it has to be there.
                 State::Opening(true) if log.is_sound() => {
-                    if client.asked_for && !client.proves() {
+                    if client.wish.as_ref().is_some_and(|wish| !wish.is_fresh()) {
+                        client.ask(self.now, log.place());
                         return false;
                     }
                     self.open_session(client, log);
@@ -113,7 +113,8 @@ impl Front {
                 _ => return false,
             }
             if let State::Opening(again) = client.state {
-                return again && log.is_sound();
+                // Those who wait for the run to begin are listed when it has.
+                return again && log.is_sound() && self.runs.has_begun();
             }
             let (line, paid) = match client.next_line() {
                 Next::Line(line, paid) => (line, paid),
@@ -161,7 +162,7 @@ impl Front {
     /// A line of somebody who is not in yet.
     fn register(&mut self, client: &mut Client, line: &Line<'_>, log: &mut impl Log) {
         registration::handle(client, line, &self.settings, |words| {
-            answers::paxos(words, &self.settings, log)
+            answers::paxos(words, &self.settings, self.runs.has_begun(), log)
         });
         if let Some(guess) = &client.guess {
             let path = (client.origin, (guess.account.clone(), ()));

@@ -57,7 +57,7 @@ impl Front {
             }
         };
         for (_, client) in self.crowd.guests_mut() {
-            if matches!(client.state, State::Open(_)) {
+            if matches!(client.state, State::Open(_) | State::Opening(true)) {
                 client.notice(text);
             }
         }
@@ -74,6 +74,9 @@ fn opening_answered(client: &mut Client, verdict: Verdict) {
             client.notice(
                 "Too few of the other servers can be reached; you will come in once that changes",
             );
+            if let Some(wish) = &mut client.wish {
+                wish.keep();
+            }
             client.state = State::Opening(true);
         }
         Verdict::Indeterminate => client.end("Nobody knows whether you came in; try again"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Front;
 use crate::gateway::irc::client::{Client, State};
+use crate::gateway::irc::wish::Wish;
 
 impl Front {
     /// How often connections are looked after.
@@ -42,16 +43,17 @@ impl Front {
         self.crowd.set_beside(asking.min(Self::ASKING));
         let mut changed = Vec::new();
         for (slot, client) in self.crowd.guests_mut() {
-            if client.has_lines() && client.proof.is_none() {
+            if client.has_lines() {
                 // It has said more than it may so far: that is no silence.
                 client.heard = now;
             }
             let silent = now.since(client.heard);
+            let asked = client.wish.as_ref().and_then(Wish::asked);
             match client.state {
                 State::Registering if now.since(client.since) >= Self::REGISTRATION => {
                     client.end("Registration timed out");
                 }
-                State::Opening(_) if client.proof.is_some() && silent >= Self::ANSWER => {
+                State::Opening(_) if asked.is_some_and(|at| now.since(at) >= Self::ANSWER) => {
                     client.end("You did not answer; come back");
                 }
                 State::Opening(_) if now.since(client.since) >= Self::PATIENCE => {

@@ -191,6 +191,7 @@ impl Gateway {
                 // Who is still there has not come late.
                 if let Some(guest) = self.guests.get_mut(&seat.connection) {
                     guest.stage = Stage::Asking;
+                    guest.wish = place;
                 }
             }
             Effect::NotOpened { seat, .. } if seat.gateway == self.me => {
@@ -392,6 +393,8 @@ impl Gateway {
                 connection,
                 ..opening
             },
+            wish: desk.replica.place(),
+            left: false,
             session: None,
             stage: Stage::Asking,
             channels: BTreeSet::new(),
@@ -429,13 +432,15 @@ impl Gateway {
             } = &guest.opening;
             let mut claims = chat.claims(nick, account.as_deref(), *token);
             let leaves = claims.any(|session| leaving.contains(&session));
+            if std::mem::replace(&mut guest.left, leaves) && !leaves {
+                guest.wish = desk.replica.place();
+            }
             if matches!(guest.stage, Stage::Asking) && !leaves {
                 guest.stage = Stage::Opening;
-                asking.push((*number, guest.opening.clone()));
+                asking.push((*number, guest.opening.clone(), guest.wish));
             }
         }
-        for (number, opening) in asking {
-            let known = desk.replica.place();
+        for (number, opening, known) in asking {
             let come = Command::Come { opening, known };
             self.submit(desk, stamp, Ticket::Open(number), come);
         }

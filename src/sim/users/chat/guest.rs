@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::post::Welcome;
+use crate::service::Place;
 use crate::service::chat::command::{Opening, SessionId};
 use crate::service::chat::effect::{Audience, Effect};
 use crate::service::chat::name::fold;
@@ -12,6 +13,10 @@ use crate::service::chat::name::fold;
 pub struct Guest {
     pub person: usize,
     pub opening: Opening,
+    /// All that had happened when they wished to come in, or were known to be here still.
+    pub wish: Place,
+    /// A session that they may take up is being left here.
+    pub left: bool,
     pub session: Option<SessionId>,
     pub stage: Stage,
     /// Folded names.

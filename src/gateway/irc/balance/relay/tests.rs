@@ -447,3 +447,26 @@ fn a_nick_that_changed_unseen_is_told_where_it_is_not_remembered() {
     rig.gateway_says(&["@paxcast/place=12 :bea!a@h NICK :cat"]);
     assert_eq!(rig.told(), [":bea!a@h NICK :cat"]);
 }
+
+#[test]
+fn whether_its_client_is_there_the_client_answers() {
+    let mut rig = Rig::settled();
+    rig.relay.detach(&mut rig.client);
+    rig.client_says(&["PONG :nobody asks any more"]);
+    rig.attach();
+    rig.asked();
+    rig.gateway_says(&["PING :still-there-3-1"]);
+    assert_eq!(
+        (rig.told(), rig.asked()),
+        (vec!["PING :still-there-3-1".into()], vec![])
+    );
+    rig.client_says(&["PONG :still-there-3-1"]);
+    assert_eq!(rig.asked(), ["PONG :still-there-3-1"]);
+    // One that has gone meanwhile is to be said good-bye for.
+    rig.relay.abandon(&mut rig.gateway);
+    rig.gateway_says(&["PING :still-there-3-2"]);
+    assert_eq!(
+        (rig.told(), rig.asked()),
+        (vec![], vec!["PONG :still-there-3-2".into()])
+    );
+}
