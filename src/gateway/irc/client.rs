@@ -16,7 +16,7 @@ use crate::gateway::crowd::{Guest, Newcomer};
 use crate::gateway::stream::Stream;
 use crate::protocol::Time;
 use crate::service::Place;
-use crate::service::chat::command::SessionId;
+use crate::service::chat::command::{Gateway, SessionId};
 use crate::service::chat::name;
 
 /// A connection.
@@ -255,9 +255,10 @@ impl Client {
     }
 
     /// Asks whether it is there still, once; everything through `place` was shown by now.
-    pub fn ask(&mut self, now: Time, place: Place) {
+    pub fn ask(&mut self, gateway: Gateway, now: Time, place: Place) {
+        let name = format!("{}-{:x}-{}", gateway.id, gateway.run, self.serial);
         let wish = self.wish.get_or_insert(Wish::new(place));
-        if let Some(word) = wish.question(self.serial, now, place) {
+        if let Some(word) = wish.question(&name, now, place) {
             let ping = format!("PING :{word}\r\n");
             self.push(&ping);
         }

@@ -7,6 +7,9 @@
 
 use crate::protocol::Time;
 use crate::service::Place;
+use crate::service::chat::Chat;
+use crate::service::chat::command::SessionId;
+use crate::service::chat::session::Session;
 
 /// A wish to come in.
 #[derive(Clone, Debug)]
@@ -15,8 +18,8 @@ pub struct Wish {
     place: Place,
     /// The log was asked with it.
     spent: bool,
-    /// A session that it may be about is being left here.
-    follows: bool,
+    /// A session that it may be about, and that is being left here.
+    left: Option<SessionId>,
     question: Option<Question>,
     questions: u32,
 }
@@ -37,7 +40,7 @@ impl Wish {
         Wish {
             place,
             spent: false,
-            follows: false,
+            left: None,
             question: None,
             questions: 0,
         }
@@ -59,23 +62,32 @@ impl Wish {
         !self.spent && self.question.is_none()
     }
 
-    /// Whether a session that it may be about is being left at this gateway: that is no
-    /// news to whoever wishes it.
-    pub fn follow(&mut self, leaving: bool, place: Place) {
-        if self.follows && !leaving {
-            self.place = place;
+    /// A session that it may be about is being left at this gateway: that is no news to
+    /// whoever wishes it. So when it is left, and nobody has it, the wish is not older.
+    pub fn follow(&mut self, leaving: Option<SessionId>, chat: &Chat) {
+        if leaving.is_none()
+            && let Some(left) = self.left
+            && let Some(since) = chat.session(left).and_then(Session::gone_since)
+        {
+            self.place = self.place.max(since);
         }
-        self.follows = leaving;
+        self.left = leaving;
     }
 
-    /// The word to ask with whether it is still there, unless that was asked.
-    pub fn question(&mut self, serial: u64, at: Time, place: Place) -> Option<&str> {
+    /// It is another one from now on, made when all through this place had happened.
+    pub fn renew(&mut self, place: Place) {
+        (self.place, self.spent, self.question) = (place, false, None);
+    }
+
+    /// The word to ask with whether it is still there, unless that was asked. What there
+    /// is by this name is asked nowhere else, nor was before.
+    pub fn question(&mut self, name: &str, at: Time, place: Place) -> Option<&str> {
         if self.question.is_some() {
             return None;
         }
         self.questions += 1;
         let question = self.question.insert(Question {
-            word: format!("still-there-{serial}-{}", self.questions),
+            word: format!("still-there-{name}-{}", self.questions),
             tail: Vec::new(),
             at,
             place,
@@ -122,8 +134,11 @@ mod tests {
             for step in [1, 2, 5, whole.len()] {
                 let mut wish = Wish::new(Place(4));
                 assert_eq!((wish.spend(), wish.is_fresh()), (Place(4), false));
-                assert_eq!(wish.question(7, Time(3), Place(9)), Some("still-there-7-1"));
-                assert_eq!(wish.question(7, Time(5), Place(11)), None, "once");
+                assert_eq!(
+                    wish.question("7", Time(3), Place(9)),
+                    Some("still-there-7-1")
+                );
+                assert_eq!(wish.question("7", Time(5), Place(11)), None, "once");
                 assert_eq!(wish.asked(), Some(Time(3)));
                 let (first, rest) = whole.split_at(cut);
                 wish.hear(first);
@@ -139,7 +154,7 @@ mod tests {
         let mut wish = Wish::new(Place(4));
         wish.hear(b"PONG :still-there-7-1\r\n");
         wish.spend();
-        wish.question(7, Time(3), Place(9));
+        wish.question("7", Time(3), Place(9));
         for said in [
             "PONG :still-there-7-",
             "2\r\nPONG :still-there-7",
@@ -151,20 +166,22 @@ mod tests {
         // Each question has a word of its own.
         wish.hear(b"still-there-7-1");
         wish.spend();
-        assert_eq!(wish.question(7, Time(3), Place(9)), Some("still-there-7-2"));
+        assert_eq!(
+            wish.question("7", Time(3), Place(9)),
+            Some("still-there-7-2")
+        );
         wish.hear(b"still-there-7-1\r\n");
         assert!(!wish.is_fresh());
     }
 
     #[test]
-    fn what_they_leave_here_is_no_news() {
+    fn another_one_is_made_anew() {
         let mut wish = Wish::new(Place(4));
-        wish.follow(false, Place(6));
-        wish.follow(true, Place(7));
-        wish.follow(true, Place(8));
-        wish.follow(false, Place(9));
-        wish.follow(false, Place(12));
-        assert_eq!(wish.spend(), Place(9));
+        wish.spend();
+        wish.question("7", Time(3), Place(9));
+        wish.renew(Place(6));
+        assert!(wish.is_fresh());
+        assert_eq!(wish.spend(), Place(6));
         wish.keep();
         assert!(wish.is_fresh());
     }

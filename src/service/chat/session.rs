@@ -144,6 +144,14 @@ impl Session {
         }
     }
 
+    /// Since when they are attached to no connection, if they are not.
+    pub fn gone_since(&self) -> Option<Place> {
+        match self.card.presence {
+            Presence::Here { .. } => None,
+            Presence::Gone { since, .. } => Some(since),
+        }
+    }
+
     /// Where they came or went last.
     pub(super) fn moved(&self) -> Place {
         match self.card.presence {

@@ -41,6 +41,8 @@ pub struct Relay {
     held: bool,
     /// The nick by which the gateway greeted who came back.
     greeted: Option<String>,
+    /// By what the gateway that is told who this is asks whether that is still wished.
+    question: Option<String>,
     /// What is said behind them, for good.
     farewell: Option<String>,
     /// What was shown last.
@@ -108,6 +110,7 @@ impl Relay {
             asked: false,
             held: false,
             greeted: None,
+            question: None,
             farewell: None,
             shown: Shown::default(),
             known: Shown::default(),
@@ -168,6 +171,7 @@ impl Relay {
             return;
         }
         self.phase = Phase::Returning;
+        self.question = None;
         let all = self.capabilities.iter().map(String::as_str);
         let all: Vec<&str> = std::iter::once(CAPABILITY).chain(all).collect();
         say(gateway, &format!("CAP REQ :{}", all.join(" ")));
@@ -210,11 +214,19 @@ impl Relay {
         self.farewell.is_some()
     }
 
+    /// Answers what the gateway has asked, if it has.
+    fn answer(&mut self, gateway: &mut String) {
+        if let Some(word) = self.question.take() {
+            say(gateway, &format!("PONG :{word}"));
+        }
+    }
+
     /// The client says good-bye.
     fn leave(&mut self, line: &str, gateway: &mut String) {
         match self.phase {
             Phase::Waiting | Phase::Returning => {
                 self.farewell.get_or_insert_with(|| line.to_owned());
+                self.answer(gateway);
             }
             Phase::Greeting | Phase::Settled => {
                 say(gateway, line);
@@ -235,7 +247,12 @@ impl Relay {
             (Phase::Leaving, _) => {}
             // Whoever asked is gone.
             (Phase::Waiting, "PONG") => {}
-            (Phase::Returning, "PONG") => say(gateway, text),
+            (Phase::Returning, "PONG") => {
+                let word = line.parameters.last().copied();
+                if self.question.as_deref() == word {
+                    self.answer(gateway);
+                }
+            }
             _ if self.farewell.is_some() => {}
             (_, "QUIT") => self.leave(text, gateway),
             (_, "PAXOS") if line.parameters.first().is_some_and(|word| is(word, "SEEN")) => {}
@@ -360,10 +377,14 @@ impl Relay {
             }
             // The gateway asks whether this is the client's wish still; of one that is
             // gone the front wishes to say so.
-            "PING" if self.phase == Phase::Returning => match self.farewell {
-                Some(_) => say(gateway, &format!("PONG :{}", word(0))),
-                None => say(client, text),
-            },
+            "PING" if self.phase == Phase::Returning => {
+                self.question = Some(word(0).to_owned());
+                match self.farewell.is_some() || !self.has_room() {
+                    // Nor is anything read of one that has so much to say.
+                    true => self.answer(gateway),
+                    false => say(client, text),
+                }
+            }
             // What comes now is known from the first time.
             _ if self.phase == Phase::Returning => {}
             // It has not answered for too long.

@@ -43,9 +43,10 @@ impl Front {
     /// Asks the log for a session, as soon as it has room for that.
     pub(super) fn open_session(&mut self, client: &mut Client, log: &mut impl Log) {
         let leaving = self.leaves_first(client, log);
-        let wish = client.wish.get_or_insert(Wish::new(log.place()));
-        wish.follow(leaving, log.place());
-        let ready = self.runs.has_begun() && !self.duties.are_undone() && !leaving;
+        let said = client.alive.min(log.place());
+        let wish = client.wish.get_or_insert(Wish::new(said));
+        wish.follow(leaving, log.chat());
+        let ready = self.runs.has_begun() && !self.duties.are_undone() && leaving.is_none();
         if log.is_sound() && !(ready && log.has_room()) {
             client.state = State::Opening(true);
             return;
@@ -77,12 +78,12 @@ impl Front {
         log.submit(Some(Ticket::Open(whose)), &stamped);
     }
 
-    /// Whether the log has still to be told that the session is left which somebody would
-    /// take up: they have come back at once.
-    fn leaves_first(&self, client: &Client, log: &impl Log) -> bool {
+    /// The session that somebody may take up of which the log has still to be told that
+    /// it is left: they have come back at once.
+    fn leaves_first(&self, client: &Client, log: &impl Log) -> Option<SessionId> {
         let (chat, account) = (log.chat(), client.account.as_deref());
         let mut claims = chat.claims(&client.nick, account, client.token);
-        claims.any(|session| self.duties.is_leaving(session))
+        claims.find(|session| self.duties.is_leaving(*session))
     }
 
     /// Somebody came in, perhaps here.
@@ -164,6 +165,9 @@ impl Front {
             // If it is still there, it is not what comes late.
             Refusal::Outdated => client.state = State::Opening(true),
             Refusal::NickInUse(_) | Refusal::BadNick(_) => {
+                if let Some(wish) = &mut client.wish {
+                    wish.renew(client.alive);
+                }
                 client.nick.clear();
                 client.tell(&numeric);
             }

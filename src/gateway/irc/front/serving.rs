@@ -105,7 +105,7 @@ impl Front {
                 State::Registering | State::Open(_) => {}
                 State::Opening(true) if log.is_sound() => {
                     if client.wish.as_ref().is_some_and(|wish| !wish.is_fresh()) {
-                        client.ask(self.now, log.place());
+                        client.ask(self.me, self.now, log.place());
                         return false;
                     }
                     self.open_session(client, log);

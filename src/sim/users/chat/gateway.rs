@@ -394,7 +394,7 @@ impl Gateway {
                 ..opening
             },
             wish: desk.replica.place(),
-            left: false,
+            left: None,
             session: None,
             stage: Stage::Asking,
             channels: BTreeSet::new(),
@@ -431,11 +431,15 @@ impl Gateway {
                 ..
             } = &guest.opening;
             let mut claims = chat.claims(nick, account.as_deref(), *token);
-            let leaves = claims.any(|session| leaving.contains(&session));
-            if std::mem::replace(&mut guest.left, leaves) && !leaves {
-                guest.wish = desk.replica.place();
+            let leaves = claims.find(|session| leaving.contains(session));
+            let left = std::mem::replace(&mut guest.left, leaves);
+            if leaves.is_none()
+                && let Some(session) = left.and_then(|left| chat.session(left))
+                && let Some(since) = session.gone_since()
+            {
+                guest.wish = guest.wish.max(since);
             }
-            if matches!(guest.stage, Stage::Asking) && !leaves {
+            if matches!(guest.stage, Stage::Asking) && leaves.is_none() {
                 guest.stage = Stage::Opening;
                 asking.push((*number, guest.opening.clone(), guest.wish));
             }

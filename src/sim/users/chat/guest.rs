@@ -15,8 +15,8 @@ pub struct Guest {
     pub opening: Opening,
     /// All that had happened when they wished to come in, or were known to be here still.
     pub wish: Place,
-    /// A session that they may take up is being left here.
-    pub left: bool,
+    /// A session that they may take up, and that is being left here.
+    pub left: Option<SessionId>,
     pub session: Option<SessionId>,
     pub stage: Stage,
     /// Folded names.

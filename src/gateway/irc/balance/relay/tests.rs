@@ -460,13 +460,24 @@ fn whether_its_client_is_there_the_client_answers() {
         (rig.told(), rig.asked()),
         (vec!["PING :still-there-3-1".into()], vec![])
     );
-    rig.client_says(&["PONG :still-there-3-1"]);
+    rig.client_says(&["PONG :still-there-2-9", "PONG :still-there-3-1"]);
     assert_eq!(rig.asked(), ["PONG :still-there-3-1"]);
-    // One that has gone meanwhile is to be said good-bye for.
-    rig.relay.abandon(&mut rig.gateway);
+    // For one that has so much to say that nothing more is read, the front does.
+    let mut full = Rig::settled();
+    full.relay.detach(&mut full.client);
+    for _ in 0..Relay::PENDING {
+        full.client_says(&["PRIVMSG #a :more"]);
+    }
+    full.attach();
+    full.asked();
+    full.gateway_says(&["PING :still-there-3-1"]);
+    assert_eq!(full.asked(), ["PONG :still-there-3-1"]);
+    // And for one that has gone, to say good-bye for it, whether it was asked or not.
     rig.gateway_says(&["PING :still-there-3-2"]);
-    assert_eq!(
-        (rig.told(), rig.asked()),
-        (vec![], vec!["PONG :still-there-3-2".into()])
-    );
+    rig.told();
+    rig.relay.abandon(&mut rig.gateway);
+    assert_eq!(rig.asked(), ["PONG :still-there-3-2"]);
+    rig.gateway_says(&["PING :still-there-3-3"]);
+    assert!(rig.told().is_empty());
+    assert_eq!(rig.asked(), ["PONG :still-there-3-3"]);
 }
