@@ -260,15 +260,21 @@ fn introduce(rig: &mut Rig, index: usize, lines: &[&str]) -> Client {
     client
 }
 
+/// Somebody at the second gateway whose first line is done.
+fn who_has_said_one(rig: &mut Rig) -> Client {
+    let mut client = rig.user(1, "a", &[SESSION, "PASS hush"]);
+    rig.heard(&mut client);
+    client.send("@paxcast/number=1 JOIN #x");
+    rig.until(&mut client, "PAXOS DONE 1");
+    client
+}
+
 #[test]
 fn an_opening_that_comes_late_does_not_take_a_session_away() {
     let mut rig = Rig::new(3);
     let lines = [SESSION, "PAXOS SEEN 0"];
     for stays in [false, true] {
-        let mut here = rig.user(1, "a", &[SESSION, "PASS hush"]);
-        rig.heard(&mut here);
-        here.send("@paxcast/number=1 JOIN #x");
-        rig.until(&mut here, "PAXOS DONE 1");
+        let here = who_has_said_one(&mut rig);
         rig.log.slow = true;
         let elsewhere = introduce(&mut rig, 0, &lines);
         for _ in 0..20 {
@@ -331,10 +337,7 @@ fn who_hung_up_while_nobody_listened_does_not_come_in() {
 fn the_log_is_asked_again_only_for_who_answers() {
     let mut rig = Rig::new(3);
     let lines = [SESSION, "PAXOS SEEN 0"];
-    let mut here = rig.user(1, "a", &[SESSION, "PASS hush"]);
-    rig.heard(&mut here);
-    here.send("@paxcast/number=1 JOIN #x");
-    rig.until(&mut here, "PAXOS DONE 1");
+    let here = who_has_said_one(&mut rig);
     rig.log.slow = true;
     let mut elsewhere = introduce(&mut rig, 0, &lines);
     // Nobody is behind it any more, and that does not come here.
