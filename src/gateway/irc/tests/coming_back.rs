@@ -269,6 +269,15 @@ fn who_has_said_one(rig: &mut Rig) -> Client {
     client
 }
 
+/// They come in at the third gateway before what is under way has its place.
+fn goes_elsewhere(rig: &mut Rig, here: Client, lines: &[&str]) -> Client {
+    rig.hold_back();
+    drop(here);
+    let mut here = introduce(rig, 2, lines);
+    rig.until(&mut here, "PAXOS RESUMED 1");
+    here
+}
+
 #[test]
 fn an_opening_that_comes_late_does_not_take_a_session_away() {
     let mut rig = Rig::new(3);
@@ -280,11 +289,7 @@ fn an_opening_that_comes_late_does_not_take_a_session_away() {
         for _ in 0..20 {
             rig.turn();
         }
-        rig.hold_back();
-        // It comes in somewhere else before that is done.
-        drop(here);
-        let mut here = introduce(&mut rig, 2, &lines);
-        rig.until(&mut here, "PAXOS RESUMED 1");
+        let mut here = goes_elsewhere(&mut rig, here, &lines);
         match stays {
             false => {
                 drop(elsewhere);
@@ -347,10 +352,7 @@ fn the_log_is_asked_again_only_for_who_answers() {
     for _ in 0..20 {
         rig.turn();
     }
-    rig.hold_back();
-    drop(here);
-    let mut here = introduce(&mut rig, 2, &lines);
-    rig.until(&mut here, "PAXOS RESUMED 1");
+    let mut here = goes_elsewhere(&mut rig, here, &lines);
     rig.let_go();
     rig.heard(&mut here);
     for seconds in 0..50 {
